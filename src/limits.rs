@@ -1,0 +1,85 @@
+//! Every fixed bound of the protocol and the hub, each with its reason.
+//!
+//! What an operator may change stands in the configuration; its defaults and permitted ranges stand here,
+//! so that a bound has one name everywhere. Relations between bounds are checked when this compiles.
+
+use core::time::Duration;
+
+/// The port pigeond listens on unless told otherwise.
+pub const DEFAULT_PORT: u16 = 10125;
+
+/// Longest code, key or pattern, in bytes: room for a path of words, small enough to keep inline anywhere.
+pub const NAME_BYTES: usize = 64;
+
+/// Longest session name, in bytes: 16 of 64 possible characters carry 96 bits, beyond guessing.
+pub const SESSION_BYTES: usize = 16;
+
+/// Digits of a number in a tag or of a counter: `i64::MAX` has 19.
+pub const NUMBER_DIGITS: usize = 19;
+
+/// Hex digits of the proof in a tag: 64 bits, beyond guessing at network speed.
+pub const MAC_DIGITS: usize = 16;
+
+/// Shortest and longest ticket, nonce or box name, in bytes.
+pub const TICKET_BYTES: core::ops::RangeInclusive<usize> = 4..=16;
+
+/// Longest command word of HELP, in bytes; `UNWATCH` and `DISCOVER` fit with room to spare.
+pub const WORD_BYTES: usize = 16;
+
+/// Most lines that one datagram may hold: bounds the work that one packet can ask for.
+pub const DATAGRAM_LINES: usize = 256;
+
+/// Replies to one datagram share a datagram up to this size: an Ethernet frame less IPv6 and tunnel headers.
+pub const REPLY_DATAGRAM_BYTES: usize = 1400;
+
+/// The largest UDP payload over IPv4: 65,535 less the IP and UDP headers.
+pub const UDP_PAYLOAD_BYTES: usize = 65_507;
+
+/// Default longest datagram or TCP line, in bytes, and what an operator may set.
+pub const MESSAGE_BYTES: usize = 8192;
+/// Permitted range of `limits.max_message_bytes`: one Ethernet frame fits at least; one UDP payload at most,
+/// less the room that a push or an answer adds in front of the text.
+pub const MESSAGE_BYTES_RANGE: core::ops::RangeInclusive<usize> = 1500..=(UDP_PAYLOAD_BYTES - PUSH_OVERHEAD_BYTES);
+
+/// What a push or a tagged reply can add to a text it carries: number, mac, word, ticket, code and end.
+pub const PUSH_OVERHEAD_BYTES: usize = 160;
+
+/// Longest untagged reply that the hub words itself, in bytes (protocol, section 1).
+pub const REPLY_BYTES: usize = 100;
+
+/// Longest untagged list or help, in bytes (protocol, section 1).
+pub const LIST_BYTES: usize = 1000;
+
+/// Numbers a session remembers: a client may have 32 under way, and twice that leaves room for late copies.
+pub const SESSION_WINDOW: u64 = 64;
+
+/// How long a session is remembered after its own BYE: longer than any copy lives in a network.
+pub const SESSION_LINGER: Duration = Duration::from_secs(60);
+
+/// Most moves of one code from peer to peer in one [`MOVES_PERIOD`]: two peers cannot fight over a code for long.
+pub const MOVES: u32 = 10;
+/// The period of [`MOVES`].
+pub const MOVES_PERIOD: Duration = Duration::from_secs(60);
+
+/// How much more than three times what it sent a UDP address may be sent in one second, in bytes.
+pub const AMPLIFICATION_BYTES: u64 = 256 * 1024;
+/// How many times what came from an address may go back to it beside [`AMPLIFICATION_BYTES`].
+pub const AMPLIFICATION_FACTOR: u64 = 3;
+
+/// Source addresses counted in one second: past that, newcomers get no plain text answered until the next.
+pub const SOURCES: usize = 16_384;
+
+/// Quiet multiples (protocol, section 8): plain text before the first LF waits one quiet time, all else four.
+pub const PATIENT_QUIETS: u32 = 4;
+
+/// Most sockets of one kind (UDP or TCP): bind addresses times ports.
+pub const SOCKETS: usize = 64;
+
+/// Longest name that the hub tells of itself, in bytes: INFO and HERE stay within [`REPLY_BYTES`].
+pub const HUB_NAME_BYTES: usize = 24;
+
+const _: () = assert!(SESSION_WINDOW >= 2 * 32, "twice what may be under way");
+const _: () = assert!(REPLY_BYTES < LIST_BYTES && LIST_BYTES < REPLY_DATAGRAM_BYTES);
+const _: () = assert!(MESSAGE_BYTES >= *MESSAGE_BYTES_RANGE.start() && MESSAGE_BYTES <= *MESSAGE_BYTES_RANGE.end());
+const _: () = assert!(PUSH_OVERHEAD_BYTES >= "#.  OK  \r\n".len() + SESSION_BYTES + NUMBER_DIGITS + MAC_DIGITS + NAME_BYTES);
+const _: () = assert!(PUSH_OVERHEAD_BYTES >= "@. ASK   \r\n".len() + NUMBER_DIGITS + MAC_DIGITS + 16 + NAME_BYTES);

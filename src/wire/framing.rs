@@ -1,0 +1,296 @@
+//! Cuts a stream of bytes into lines, whether its peer ends them or not (protocol, sections 1 and 8).
+
+use super::line::{self, begins_like_http, ends_like_http, is_http, skip_nuls};
+use super::request::Word;
+use super::tag::Tag;
+use super::End;
+use crate::limits::PATIENT_QUIETS;
+
+/// What a stream yields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// A line, with its LF if it had one.
+    Line(&'a [u8]),
+    /// The start of a request that will never be finished: it is refused.
+    Unfinished(&'a [u8]),
+    /// A line longer than allowed, all of it dropped.
+    TooLong(End),
+    /// The first line is an HTTP request: refuse it and read no further.
+    Http,
+}
+
+/// How long an unfinished line waits for its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// So many times the quiet time, from the last byte.
+    Quiets(u32),
+    /// Until its line end comes.
+    Forever,
+}
+
+/// What an unfinished line is, as far as it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Text,
+    Undecided,
+    Command,
+    Tagged,
+    EndedByNul,
+}
+
+impl Class {
+    fn of(partial: &[u8]) -> Self {
+        let (content, nul) = match memchr::memchr(0, partial) {
+            Some(at) => (partial.get(..at).unwrap_or_default(), true),
+            None => (partial, false),
+        };
+        let tagged = Tag::split(content).is_some();
+        match (tagged || Word::begins(content), nul) {
+            (true, true) => Self::EndedByNul,
+            (true, false) if tagged => Self::Tagged,
+            (true, false) => Self::Command,
+            (false, true) => Self::Text,
+            (false, false) if Word::may_begin(content) || Tag::may_begin(content) => Self::Undecided,
+            (false, false) => Self::Text,
+        }
+    }
+}
+
+/// How long this start of a line waits, before and after the stream's first LF.
+#[must_use]
+pub fn patience(partial: &[u8], seen_lf: bool) -> Patience {
+    match (Class::of(partial), seen_lf) {
+        (Class::Text | Class::EndedByNul, false) => Patience::Quiets(1),
+        (Class::Text | Class::EndedByNul, true) | (Class::Undecided | Class::Command, false) => {
+            Patience::Quiets(PATIENT_QUIETS)
+        }
+        (Class::Undecided | Class::Command, true) | (Class::Tagged, _) => Patience::Forever,
+    }
+}
+
+/// What is remembered of a line that is too long.
+#[derive(Clone, Copy, Debug)]
+struct TooLong {
+    /// Its last byte so far, to tell CR LF from LF.
+    last: u8,
+    /// Whether it is the first line and begins as HTTP does.
+    http: bool,
+}
+
+/// The state of one stream. An idle stream holds no memory but itself.
+#[derive(Debug, Default)]
+pub struct Stream {
+    /// The start of a line whose end has not come.
+    partial: Vec<u8>,
+    /// Whether the peer has ever sent a line end: it then always does.
+    seen_lf: bool,
+    /// Whether a line was cut off by a pause before the first LF.
+    cut: bool,
+    /// Whether the stream turned out to be HTTP: nothing more of it is read.
+    http: bool,
+    /// Inside a line that is too long, of which nothing is kept but this.
+    too_long: Option<TooLong>,
+}
+
+impl Stream {
+    /// Takes bytes as they come and yields every line that they finish, in order. Lines that lie whole in
+    /// `bytes` are yielded in place. After [`Frame::Http`] nothing more is yielded.
+    pub fn feed(&mut self, bytes: &[u8], max_bytes: usize, yield_frame: &mut impl FnMut(Frame<'_>)) {
+        let mut rest = if self.http { &[] } else { bytes };
+        while let Some(lf) = memchr::memchr(b'\n', rest) {
+            let (line, tail) = rest.split_at(lf + 1);
+            rest = tail;
+            let first = !self.seen_lf;
+            if !self.finish_line(line, max_bytes, first, yield_frame) {
+                return;
+            }
+        }
+        self.keep(rest, max_bytes);
+    }
+
+    /// Yields one line; `false` if the stream is HTTP.
+    fn finish_line(
+        &mut self,
+        line: &[u8],
+        max_bytes: usize,
+        first: bool,
+        yield_frame: &mut impl FnMut(Frame<'_>),
+    ) -> bool {
+        let line = self.skip_front(line);
+        self.seen_lf = true;
+        if let Some(TooLong { last, http }) = self.too_long.take() {
+            let before_lf = line.len().checked_sub(2).and_then(|at| line.get(at)).copied().unwrap_or(last);
+            let end = if before_lf == b'\r' { End::CrLf } else { End::Lf };
+            self.http = http;
+            yield_frame(if http { Frame::Http } else { Frame::TooLong(end) });
+            return !http;
+        }
+        let mut joined = core::mem::take(&mut self.partial);
+        let whole = if joined.is_empty() {
+            line
+        } else {
+            joined.extend_from_slice(line);
+            joined.as_slice()
+        };
+        let too_long = whole.len() - 1 > max_bytes;
+        let http = match (first, self.cut) {
+            (true, true) => ends_like_http(whole),
+            (true, false) => is_http(whole) || (too_long && begins_like_http(whole)),
+            (false, _) => false,
+        };
+        self.http = http;
+        yield_frame(match (http, too_long) {
+            (true, _) => Frame::Http,
+            (false, true) => Frame::TooLong(line::text_end(whole)),
+            (false, false) => Frame::Line(whole),
+        });
+        !http
+    }
+
+    /// Keeps the start of a line for later, or only the fact that it is too long.
+    fn keep(&mut self, rest: &[u8], max_bytes: usize) {
+        let rest = self.skip_front(rest);
+        let Some(&last) = rest.last() else { return };
+        if let Some(too_long) = &mut self.too_long {
+            too_long.last = last;
+            return;
+        }
+        let room = (max_bytes + 1).saturating_sub(self.partial.len());
+        self.partial.extend_from_slice(rest.get(..room).unwrap_or(rest));
+        if self.partial.len() > max_bytes {
+            let http = !self.seen_lf && !self.cut && begins_like_http(&self.partial);
+            self.partial = Vec::new();
+            self.too_long = Some(TooLong { last, http });
+        }
+    }
+
+    /// Drops NULs in front of a line: after the first LF they are padding of the record before.
+    fn skip_front<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let at_front = self.seen_lf && self.partial.is_empty() && self.too_long.is_none();
+        if at_front { skip_nuls(bytes) } else { bytes }
+    }
+
+    /// How long what has come waits for a line end, from its last byte; `None` if nothing waits.
+    #[must_use]
+    pub fn patience(&self) -> Option<Patience> {
+        match (self.too_long, self.partial.is_empty(), self.seen_lf) {
+            (Some(_), _, false) => Some(Patience::Quiets(PATIENT_QUIETS)),
+            (Some(_), _, true) => Some(Patience::Forever),
+            (None, true, _) => None,
+            (None, false, seen_lf) => Some(patience(&self.partial, seen_lf)),
+        }
+    }
+
+    /// The pause has lasted: yields what has come as one line.
+    pub fn pause(&mut self, yield_frame: &mut impl FnMut(Frame<'_>)) {
+        self.yield_rest(false, yield_frame);
+        self.cut |= !self.seen_lf;
+    }
+
+    /// The peer has said all it will say: yields the rest.
+    pub fn half_close(&mut self, yield_frame: &mut impl FnMut(Frame<'_>)) {
+        let unfinished = match Class::of(&self.partial) {
+            Class::Command => self.seen_lf,
+            Class::Tagged => true,
+            Class::Text | Class::Undecided | Class::EndedByNul => false,
+        };
+        self.yield_rest(unfinished, yield_frame);
+    }
+
+    fn yield_rest(&mut self, unfinished: bool, yield_frame: &mut impl FnMut(Frame<'_>)) {
+        let partial = core::mem::take(&mut self.partial);
+        if !self.seen_lf && !self.cut && is_http(&partial) {
+            self.http = true;
+            yield_frame(Frame::Http);
+        } else if self.too_long.take().is_some() {
+            yield_frame(Frame::TooLong(End::None));
+        } else if unfinished {
+            yield_frame(Frame::Unfinished(&partial));
+        } else if !partial.is_empty() {
+            yield_frame(Frame::Line(&partial));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MAX: usize = 24;
+
+    fn run(pieces: &[&[u8]]) -> Vec<String> {
+        let mut stream = Stream::default();
+        let mut frames = Vec::new();
+        let mut note = |frame: Frame<'_>| {
+            frames.push(match frame {
+                Frame::Line(line) => format!("line {}", line.escape_ascii()),
+                Frame::Unfinished(line) => format!("unfinished {}", line.escape_ascii()),
+                Frame::TooLong(end) => format!("too long {end:?}"),
+                Frame::Http => "http".to_owned(),
+            });
+        };
+        for piece in pieces {
+            stream.feed(piece, MAX, &mut note);
+        }
+        stream.half_close(&mut note);
+        frames
+    }
+
+    #[test]
+    fn patience_is_the_table_of_section_8() {
+        use Patience::{Forever, Quiets};
+        for (partial, before, after) in [
+            (&b"hello"[..], Quiets(1), Quiets(4)),
+            (b"SE", Quiets(4), Forever),
+            (b"#k3", Quiets(4), Forever),
+            (b"#k3.1", Quiets(4), Forever),
+            (b"INC", Quiets(4), Forever),
+            (b"INC\r", Quiets(4), Forever),
+            (b"SET a", Quiets(4), Forever),
+            (b"#k3.1 INC", Forever, Forever),
+            (b"INC\0\0", Quiets(1), Quiets(4)),
+            (b"#k3.1 INC\0", Quiets(1), Quiets(4)),
+            (b"hi\0\0", Quiets(1), Quiets(4)),
+            (b"SE\0", Quiets(1), Quiets(4)),
+        ] {
+            assert_eq!(patience(partial, false), before, "{}", partial.escape_ascii());
+            assert_eq!(patience(partial, true), after, "{}", partial.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_longest_line_passes_and_one_byte_more_does_not() {
+        let longest = [&[b'x'; MAX][..], b"\n"].concat();
+        let longer = [&[b'x'; MAX + 1][..], b"\n"].concat();
+        assert_eq!(run(&[&longest]), [format!("line {}", longest.escape_ascii())]);
+        assert_eq!(run(&[&longer, b"a\n"]), ["too long Lf", "line a\\n"]);
+    }
+
+    #[test]
+    fn http_is_shown_the_door_however_it_comes() {
+        let long = format!("POST /{} HTTP/1.1\r\n", "a".repeat(MAX));
+        assert_eq!(run(&[b"GET / HTTP/1.1\r\nSET a 1\n"]), ["http"]);
+        assert_eq!(run(&[long.as_bytes(), b"SET a 1\n"]), ["http"]);
+        assert_eq!(run(&[b"PING\nGET / HTTP/1.1\r\n"]), ["line PING\\n", "line GET / HTTP/1.1\\r\\n"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_cutting_gives_the_same_frames(
+            lines in prop::collection::vec("(INC|#s\\.1 INC|hi|\0{1,3}|GET / HTTP/1\\.1|[a-z\0\r]{0,40})(\n|\r\n|\0\n|)", 0..8),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let stream = lines.concat().into_bytes();
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+            cuts.sort_unstable();
+            let mut pieces = Vec::new();
+            let mut from = 0;
+            for cut in cuts.into_iter().chain([stream.len()]) {
+                pieces.push(&stream[from..cut]);
+                from = cut;
+            }
+            prop_assert_eq!(run(&pieces), run(&[&stream]));
+        }
+    }
+}

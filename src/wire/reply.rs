@@ -1,0 +1,219 @@
+//! What the hub says: replies, errors and pushes (protocol, sections 3, 6 and 8).
+
+use super::line::End;
+use super::request::Fault;
+use super::tag::Tag;
+use crate::names::Code;
+
+/// The stable word of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words are the protocol's own")]
+pub enum ErrorName {
+    Usage,
+    Unknown,
+    TooLong,
+    NotANumber,
+    Overflow,
+    NoSuchKey,
+    NoSuchClient,
+    NoSuchTicket,
+    JoinFirst,
+    Full,
+    Timeout,
+    Denied,
+    Prove,
+    Stale,
+    Unopened,
+    Reused,
+    Busy,
+    Stopping,
+    Disk,
+}
+
+impl ErrorName {
+    /// The word as it stands on the line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Usage => "usage",
+            Self::Unknown => "unknown",
+            Self::TooLong => "too-long",
+            Self::NotANumber => "not-a-number",
+            Self::Overflow => "overflow",
+            Self::NoSuchKey => "no-such-key",
+            Self::NoSuchClient => "no-such-client",
+            Self::NoSuchTicket => "no-such-ticket",
+            Self::JoinFirst => "join-first",
+            Self::Full => "full",
+            Self::Timeout => "timeout",
+            Self::Denied => "denied",
+            Self::Prove => "prove",
+            Self::Stale => "stale",
+            Self::Unopened => "unopened",
+            Self::Reused => "reused",
+            Self::Busy => "busy",
+            Self::Stopping => "stopping",
+            Self::Disk => "disk",
+        }
+    }
+
+    /// Whether this is no answer at all: the same line should be sent again.
+    #[must_use]
+    pub fn is_no_answer(self) -> bool {
+        matches!(self, Self::Busy | Self::Stopping | Self::Disk)
+    }
+
+    /// Whether an error with this word means that the request should be sent again, unchanged.
+    #[must_use]
+    pub fn word_is_no_answer(word: &[u8]) -> bool {
+        [Self::Busy, Self::Stopping, Self::Disk].iter().any(|name| name.as_str().as_bytes() == word)
+    }
+}
+
+/// Why a request is refused, with a sentence for whoever reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable word.
+    pub name: ErrorName,
+    /// What was wrong and what would be right; short enough for [`crate::limits::REPLY_BYTES`].
+    pub why: &'static str,
+}
+
+impl Refusal {
+    /// A refusal with its explanation.
+    #[must_use]
+    pub const fn new(name: ErrorName, why: &'static str) -> Self {
+        Self { name, why }
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Usage(word) => Self::new(ErrorName::Usage, word.syntax()),
+            Fault::Unknown => Self::new(ErrorName::Unknown, "no command behind the tag, try HELP"),
+            Fault::NotANumber => {
+                Self::new(ErrorName::NotANumber, "n is a whole number from -2^63 to 2^63-1")
+            }
+        }
+    }
+}
+
+/// A reply being written: begun with its tag, then its body appended, then finished.
+#[derive(Debug)]
+pub struct Reply {
+    start: usize,
+    body: usize,
+    tagged: bool,
+}
+
+impl Reply {
+    /// Begins a reply at the end of `out`; the body may be appended to `out` right after.
+    #[must_use]
+    pub fn begin(out: &mut Vec<u8>, tag: Option<&Tag<'_>>) -> Self {
+        let start = out.len();
+        if let Some(tag) = tag {
+            tag.write(out);
+            out.extend_from_slice(b" OK ");
+        }
+        Self { start, body: out.len(), tagged: tag.is_some() }
+    }
+
+    /// Ends the reply: with what was appended since it began, or with the refusal in its place.
+    pub fn finish(self, out: &mut Vec<u8>, outcome: Result<(), Refusal>, end: End) {
+        match outcome {
+            Ok(()) if self.tagged && out.len() == self.body => out.truncate(self.body - 1),
+            Ok(()) => {}
+            Err(refusal) => {
+                let keep = if self.tagged { self.body - b"OK ".len() } else { self.start };
+                out.truncate(keep);
+                out.extend_from_slice(b"ERR ");
+                out.extend_from_slice(refusal.name.as_str().as_bytes());
+                if !refusal.why.is_empty() {
+                    out.push(b' ');
+                    out.extend_from_slice(refusal.why.as_bytes());
+                }
+            }
+        }
+        out.extend_from_slice(end.as_bytes());
+    }
+
+    /// Where this reply begins in `out`.
+    #[must_use]
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Where what follows the tag and its space begins in `out`: `OK` or `ERR`, or an untagged body.
+    #[must_use]
+    pub fn outcome_start(&self) -> usize {
+        if self.tagged { self.body - b"OK ".len() } else { self.start }
+    }
+}
+
+/// The pushes, each appended to `out` without its end.
+pub mod push {
+    use super::Code;
+
+    /// `MSG from text`
+    pub fn message(out: &mut Vec<u8>, from: Code<'_>, text: &[u8]) {
+        words(out, &[b"MSG", from.as_bytes(), text]);
+    }
+
+    /// `VAL key text`
+    pub fn value(out: &mut Vec<u8>, key: &str, text: &[u8]) {
+        words(out, &[b"VAL", key.as_bytes(), text]);
+    }
+
+    /// `GONE key`
+    pub fn gone(out: &mut Vec<u8>, key: &str) {
+        words(out, &[b"GONE", key.as_bytes()]);
+    }
+
+    /// `BYE moved`
+    pub fn moved(out: &mut Vec<u8>) {
+        out.extend_from_slice(b"BYE moved");
+    }
+
+    fn words(out: &mut Vec<u8>, words: &[&[u8]]) {
+        for (index, word) in words.iter().enumerate() {
+            if index > 0 {
+                out.push(b' ');
+            }
+            out.extend_from_slice(word);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::REPLY_BYTES;
+    use crate::wire::WORDS;
+
+    fn reply(line: &[u8], body: &[u8], outcome: Result<(), Refusal>) -> String {
+        let mut out = b"before ".to_vec();
+        let tag = Tag::split(line).map(|(tag, _)| tag);
+        let reply = Reply::begin(&mut out, tag.as_ref());
+        out.extend_from_slice(body);
+        reply.finish(&mut out, outcome, End::Lf);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn bodies_and_refusals_with_and_without_a_tag() {
+        let refusal = Err(Refusal::new(ErrorName::Busy, "later"));
+        assert_eq!(reply(b"", b"5", Ok(())), "before 5\n");
+        assert_eq!(reply(b"", b"half", refusal), "before ERR busy later\n");
+        assert_eq!(reply(b"#s.7 ", b"5", Ok(())), "before #s.7 OK 5\n");
+        assert_eq!(reply(b"#s.7 ", b"", Ok(())), "before #s.7 OK\n");
+        assert_eq!(reply(b"#s.7 ", b"half", refusal), "before #s.7 ERR busy later\n");
+    }
+
+    #[test]
+    fn refusals_of_usage_stay_within_their_bound() {
+        for &word in WORDS {
+            assert!(reply(b"", b"", Err(Fault::Usage(word).into())).len() <= REPLY_BYTES);
+        }
+    }
+}
