@@ -13,6 +13,7 @@
 //! What is absent below the shells, and stays absent: clocks, sockets, the environment, `unsafe`, locks,
 //! unbounded queues, and iteration over hash maps (so that every run can be repeated).
 
+pub mod hub;
 pub mod limits;
 pub mod moment;
 pub mod names;
