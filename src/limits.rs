@@ -79,6 +79,9 @@ pub const SOCKETS: usize = 64;
 /// Longest name that the hub tells of itself, in bytes: INFO and HERE stay within [`REPLY_BYTES`].
 pub const HUB_NAME_BYTES: usize = 24;
 
+/// How long the end may wait for clients to read their last replies: the whole end takes less than a second.
+pub const MAX_STOP_TIME: Duration = Duration::from_millis(500);
+
 const _: () = assert!(SESSION_WINDOW >= 2 * 32, "twice what may be under way");
 const _: () = assert!(REPLY_BYTES < LIST_BYTES && LIST_BYTES < REPLY_DATAGRAM_BYTES);
 const _: () =
