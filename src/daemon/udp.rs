@@ -1,6 +1,6 @@
 //! UDP: datagrams come in batches and leave in batches, from the address that they were sent to.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;

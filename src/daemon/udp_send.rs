@@ -196,18 +196,20 @@ impl Sender {
                 (*address, *message) = (Some(SockaddrStorage::from(outgoing.to)), slice);
             }
         }
+        let messages = messages.get(..group.len()).unwrap_or_default();
         let addresses = addresses.get(..group.len()).unwrap_or_default();
         let headers = self.headers.get_or_insert_with(|| Box::new(AllHeaders::new()));
         let (fd, flags) = (route.0, MsgFlags::MSG_DONTWAIT);
-        let sent = match source(route.1, &first.via) {
-            None => sendmmsg(fd, &mut headers.plain, &messages, addresses, [], flags)?,
+        let source = source(route.1, &first.via);
+        let sent = match &source {
+            None => sendmmsg(fd, &mut headers.plain, messages, addresses, [], flags)?,
             Some(Source::V4(info)) => {
-                let cmsgs = [ControlMessage::Ipv4PacketInfo(&info)];
-                sendmmsg(fd, &mut headers.from_v4, &messages, addresses, cmsgs, flags)?
+                let cmsgs = [ControlMessage::Ipv4PacketInfo(info)];
+                sendmmsg(fd, &mut headers.from_v4, messages, addresses, cmsgs, flags)?
             }
             Some(Source::V6(info)) => {
-                let cmsgs = [ControlMessage::Ipv6PacketInfo(&info)];
-                sendmmsg(fd, &mut headers.from_v6, &messages, addresses, cmsgs, flags)?
+                let cmsgs = [ControlMessage::Ipv6PacketInfo(info)];
+                sendmmsg(fd, &mut headers.from_v6, messages, addresses, cmsgs, flags)?
             }
         };
         Ok(sent.count())
