@@ -154,10 +154,14 @@ impl Bound {
 }
 
 fn bind_one(kind: Kind, address: SocketAddr) -> Result<Bound, Error> {
-    open(kind, address).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => Error::Taken { kind, address, holder: holder::of(kind, address.port()) },
-        io::ErrorKind::PermissionDenied => Error::Forbidden { kind, address },
-        _ => Error::Other { kind, address, error },
+    open(kind, address).map_err(|error| {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            Error::Taken { kind, address, holder: holder::of(kind, address.port()) }
+        } else if error.kind() == io::ErrorKind::PermissionDenied {
+            Error::Forbidden { kind, address }
+        } else {
+            Error::Other { kind, address, error }
+        }
     })
 }
 

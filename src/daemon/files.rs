@@ -85,8 +85,11 @@ fn host_name() -> String {
     let name = nix::unistd::gethostname().unwrap_or_default();
     let name = name.to_string_lossy();
     let short = name.split('.').next().unwrap_or_default();
-    let name: String =
-        short.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).take(HUB_NAME_BYTES).collect();
+    let name: String = short
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+        .take(HUB_NAME_BYTES)
+        .collect();
     if name.is_empty() { "pigeond".to_owned() } else { name }
 }
 
@@ -103,6 +106,9 @@ mod tests {
     #[test]
     fn a_named_file_must_be_there() {
         let error = read(Some(Path::new("/nonexistent/p.toml"))).unwrap_err();
-        assert!(error.to_string().starts_with("/nonexistent/p.toml: cannot be read: No such file"), "{error}");
+        assert!(
+            error.to_string().starts_with("/nonexistent/p.toml: cannot be read: No such file"),
+            "{error}"
+        );
     }
 }

@@ -21,10 +21,8 @@ pub(super) fn of(kind: Kind, port: u16) -> Option<String> {
         }
     };
     all_processes().ok()?.flatten().find_map(|process| {
-        let held = process.fd().ok()?.flatten().any(|fd| match fd.target {
-            FDTarget::Socket(inode) => inodes.contains(&inode),
-            _ => false,
-        });
+        let holds = |target: &FDTarget| matches!(target, FDTarget::Socket(inode) if inodes.contains(inode));
+        let held = process.fd().ok()?.flatten().any(|fd| holds(&fd.target));
         let name = process.stat().ok()?.comm;
         held.then(|| format!("{name} (pid {})", process.pid()))
     })

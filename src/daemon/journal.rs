@@ -28,18 +28,12 @@ pub(super) fn start(level: Level) -> Handle {
     let (filter, handle) = reload::Layer::new(filter(level));
     let registry = tracing_subscriber::registry().with(filter);
     let journald = if is_connected() { tracing_journald::layer().ok() } else { None };
-    // A second start, as tests may do, keeps the first log.
-    let _ = match journald {
-        Some(journald) => {
-            // Fields are found by name: journalctl PIGEON_CLIENT=alice
-            let journald = journald.with_field_prefix(Some("PIGEON".to_owned()));
-            registry.with(journald.with_syslog_identifier("pigeond".to_owned())).try_init()
-        }
-        None => {
-            let stderr = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
-            registry.with(stderr).try_init()
-        }
-    };
+    // Fields are found by name: journalctl PIGEON_CLIENT=alice
+    let journald = journald.map(|layer| layer.with_field_prefix(Some("PIGEON".to_owned())));
+    let stderr = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    let stderr = journald.is_none().then_some(stderr);
+    // It fails only where a log was started before; that one is kept.
+    let _ = registry.with(journald).with(stderr).try_init();
     Handle(handle)
 }
 

@@ -47,7 +47,9 @@ impl Options {
     /// # Errors
     ///
     /// A sentence about what was wrong with it.
-    pub(super) fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Self, lexopt::Error> {
+    pub(super) fn parse(
+        arguments: impl IntoIterator<Item = std::ffi::OsString>,
+    ) -> Result<Self, lexopt::Error> {
         use lexopt::prelude::{Long, Short};
         let mut options = Self { task: Task::Run, config: None };
         let mut parser = lexopt::Parser::from_args(arguments);
@@ -58,7 +60,7 @@ impl Options {
                 Long("print-config") => options.task = Task::PrintConfig,
                 Short('V') | Long("version") => options.task = Task::Version,
                 Short('h') | Long("help") => options.task = Task::Help,
-                _ => return Err(argument.unexpected()),
+                Short(_) | Long(_) | lexopt::Arg::Value(_) => return Err(argument.unexpected()),
             }
         }
         Ok(options)
@@ -76,8 +78,12 @@ mod tests {
     #[test]
     fn options_in_every_form() {
         assert_eq!(parse("").unwrap(), Options { task: Task::Run, config: None });
-        for line in ["-c a.toml --check-config", "--config=a.toml --check-config", "--check-config -ca.toml"] {
-            assert_eq!(parse(line).unwrap(), Options { task: Task::CheckConfig, config: Some("a.toml".into()) });
+        for line in ["-c a.toml --check-config", "--config=a.toml --check-config", "--check-config -ca.toml"]
+        {
+            assert_eq!(
+                parse(line).unwrap(),
+                Options { task: Task::CheckConfig, config: Some("a.toml".into()) }
+            );
         }
         assert!(parse("--port 1").unwrap_err().contains("--port"));
         assert!(parse("extra").is_err() && parse("--config").is_err());

@@ -236,7 +236,7 @@ impl Daemon {
         let mut core = self.shared.borrow_mut();
         core.armed = core.hub.next_deadline();
         // Nothing to wait for is waited for in long steps: an hour costs nothing.
-        core.armed.map_or_else(|| core.instant(core.now() + Duration::from_secs(3600)), |at| core.instant(at))
+        core.armed.map_or_else(|| core.instant(core.now() + Duration::from_hours(1)), |at| core.instant(at))
     }
 
     /// Reads the configuration anew; a bad one changes nothing.
@@ -258,7 +258,8 @@ impl Daemon {
         let file: Option<&Path> = self.file.as_deref();
         let config = files::read(file).map_err(|error| error.to_string())?;
         let wanted = bind::wanted(&config.listen);
-        let new: Vec<Wanted> = wanted.iter().filter(|wanted| !self.sockets.contains_key(wanted)).copied().collect();
+        let new: Vec<Wanted> =
+            wanted.iter().filter(|wanted| !self.sockets.contains_key(wanted)).copied().collect();
         if !new.is_empty() {
             // All new sockets are bound before any old one is given up.
             let bound = bind::bind(&new).map_err(|error| error.to_string())?;
@@ -266,7 +267,8 @@ impl Daemon {
                 self.serve_socket(wanted, socket).map_err(|error| error.to_string())?;
             }
         }
-        let old: Vec<Wanted> = self.sockets.keys().filter(|served| !wanted.contains(served)).copied().collect();
+        let old: Vec<Wanted> =
+            self.sockets.keys().filter(|served| !wanted.contains(served)).copied().collect();
         for served in old.iter().filter_map(|old| self.sockets.remove(old)) {
             served.task.abort();
             if let Some(socket) = &served.udp {

@@ -54,7 +54,7 @@ enum State {
 
 /// All connections.
 pub(super) struct Streams {
-    streams: Vec<Option<Stream>>,
+    slots: Vec<Option<Stream>>,
     free: Vec<Conn>,
     dirty: Vec<Conn>,
     read_buffer: Vec<u8>,
@@ -65,26 +65,26 @@ pub(super) struct Streams {
 impl Streams {
     pub(super) fn new(unread_bytes: usize) -> Self {
         let read_buffer = vec![0; READ_BYTES];
-        Self { streams: Vec::new(), free: Vec::new(), dirty: Vec::new(), read_buffer, unread_bytes }
+        Self { slots: Vec::new(), free: Vec::new(), dirty: Vec::new(), read_buffer, unread_bytes }
     }
 
     fn get_mut(&mut self, conn: Conn) -> Option<&mut Stream> {
-        self.streams.get_mut(conn.0 as usize)?.as_mut()
+        self.slots.get_mut(conn.0 as usize)?.as_mut()
     }
 
     fn insert(&mut self, io: Rc<TcpStream>, wake: Rc<Notify>) -> Conn {
         let conn = self.free.pop().unwrap_or_else(|| {
-            self.streams.push(None);
-            Conn(u32::try_from(self.streams.len() - 1).unwrap_or(u32::MAX))
+            self.slots.push(None);
+            Conn(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
         });
-        if let Some(slot) = self.streams.get_mut(conn.0 as usize) {
+        if let Some(slot) = self.slots.get_mut(conn.0 as usize) {
             *slot = Some(Stream { io, wake, out: Vec::new(), dirty: false, state: State::Open });
         }
         conn
     }
 
     fn remove(&mut self, conn: Conn) {
-        if self.streams.get_mut(conn.0 as usize).and_then(Option::take).is_some() {
+        if self.slots.get_mut(conn.0 as usize).and_then(Option::take).is_some() {
             self.free.push(conn);
         }
     }
@@ -237,7 +237,10 @@ async fn serve(shared: Shared, io: TcpStream, from: SocketAddr) {
 /// Lets the peer read what was last sent: closing with unread bytes would tear it from its hands.
 async fn linger(io: &TcpStream) {
     use std::os::fd::AsFd;
-    let _ = nix::sys::socket::shutdown(std::os::fd::AsRawFd::as_raw_fd(&io.as_fd()), nix::sys::socket::Shutdown::Write);
+    let _ = nix::sys::socket::shutdown(
+        std::os::fd::AsRawFd::as_raw_fd(&io.as_fd()),
+        nix::sys::socket::Shutdown::Write,
+    );
     let drain = async {
         let mut buffer = [0; 4096];
         let mut drained = 0;
@@ -263,7 +266,7 @@ impl Streams {
 
     /// Whether all connections have written all they had.
     pub(super) fn all_written(&self) -> bool {
-        self.streams.iter().flatten().all(|stream| stream.out.is_empty() || stream.state == State::Broken)
+        self.slots.iter().flatten().all(|stream| stream.out.is_empty() || stream.state == State::Broken)
     }
 }
 
@@ -276,10 +279,9 @@ impl Core {
                 Next::End(Ending::Drop)
             }
             (State::Closing, 0) => Next::End(Ending::Linger),
-            (State::Closing, _) => Next::Write,
             (State::Open, 0) => Next::Read,
             (State::Open, length) if length < HIGH_WATER_BYTES => Next::ReadAndWrite,
-            (State::Open, _) => Next::Write,
+            (State::Open | State::Closing, _) => Next::Write,
         }
     }
 
@@ -326,9 +328,10 @@ impl Core {
                 let bytes = buffer.get(..length).unwrap_or_default();
                 self.handle(now, Input::Stream { conn, bytes });
                 self.perform();
-                let open = self.streams.get_mut(conn).is_some_and(|stream| {
-                    stream.state == State::Open && stream.out.len() < HIGH_WATER_BYTES
-                });
+                let open = self
+                    .streams
+                    .get_mut(conn)
+                    .is_some_and(|stream| stream.state == State::Open && stream.out.len() < HIGH_WATER_BYTES);
                 result.is_ok() && open
             }
             (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => false,
@@ -342,11 +345,12 @@ impl Core {
     /// Answers what has come on all connections, what is unfinished too, and closes them.
     pub(super) fn drain_streams(&mut self) {
         let open: Vec<(Conn, Rc<TcpStream>)> = (0..)
-            .zip(&self.streams.streams)
+            .zip(&self.streams.slots)
             .filter_map(|(at, stream)| stream.as_ref().map(|stream| (Conn(at), Rc::clone(&stream.io))))
             .collect();
         for (conn, io) in open {
-            let is_open = |core: &mut Self| core.streams.get_mut(conn).is_some_and(|s| s.state == State::Open);
+            let is_open =
+                |core: &mut Self| core.streams.get_mut(conn).is_some_and(|s| s.state == State::Open);
             while is_open(self) && self.read(conn, &io) {}
             if is_open(self) {
                 let now = self.now();

@@ -37,7 +37,7 @@ pub(super) struct Socket {
 
 /// All UDP sockets, and what they share.
 pub(super) struct Sockets {
-    sockets: Vec<Option<Rc<Socket>>>,
+    slots: Vec<Option<Rc<Socket>>>,
     buffers: Vec<Vec<u8>>,
     sender: Sender,
 }
@@ -45,7 +45,7 @@ pub(super) struct Sockets {
 impl Sockets {
     pub(super) fn new(max_message_bytes: usize) -> Self {
         let mut sockets =
-            Self { sockets: Vec::new(), buffers: vec![Vec::new(); BATCH], sender: Sender::default() };
+            Self { slots: Vec::new(), buffers: vec![Vec::new(); BATCH], sender: Sender::default() };
         sockets.resize(max_message_bytes);
         sockets
     }
@@ -67,13 +67,13 @@ impl Sockets {
             // Specific sockets need it too: for the interface of link-local peers, and to know multicast.
             setsockopt(&io, sockopt::Ipv6RecvPacketInfo, &true)?;
         }
-        let free = self.sockets.iter().position(Option::is_none).unwrap_or(self.sockets.len());
+        let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let index = u16::try_from(free).map_err(io::Error::other)?;
         let socket = Rc::new(Socket { io, index, wildcard, is_v4 });
-        if free == self.sockets.len() {
-            self.sockets.push(None);
+        if free == self.slots.len() {
+            self.slots.push(None);
         }
-        if let Some(slot) = self.sockets.get_mut(free) {
+        if let Some(slot) = self.slots.get_mut(free) {
             *slot = Some(Rc::clone(&socket));
         }
         Ok(socket)
@@ -81,7 +81,7 @@ impl Sockets {
 
     /// Forgets a socket. Who came by it is answered by another of its family.
     pub(super) fn remove(&mut self, socket: &Rc<Socket>) {
-        if let Some(slot) = self.sockets.get_mut(usize::from(socket.index)) {
+        if let Some(slot) = self.slots.get_mut(usize::from(socket.index)) {
             *slot = None;
         }
     }
@@ -93,11 +93,11 @@ impl Sockets {
                 self.sender.add(*to, *via, range.clone());
             }
         }
-        let sockets = &self.sockets;
+        let slots = &self.slots;
         self.sender.send(&actions.bytes, |to, via| {
-            let came_by = sockets.get(usize::from(via.socket)).and_then(Option::as_ref);
+            let came_by = slots.get(usize::from(via.socket)).and_then(Option::as_ref);
             let same_family = |socket: &&Rc<Socket>| socket.is_v4 == to.is_ipv4();
-            let socket = came_by.filter(same_family).or_else(|| sockets.iter().flatten().find(same_family))?;
+            let socket = came_by.filter(same_family).or_else(|| slots.iter().flatten().find(same_family))?;
             Some((socket.io.as_raw_fd(), via.local.filter(|_| socket.wildcard)))
         });
     }
@@ -123,7 +123,7 @@ pub(super) async fn serve(shared: Shared, socket: Rc<Socket>) {
 impl Core {
     /// Answers what has come on all sockets, and nothing more.
     pub(super) fn drain_datagrams(&mut self) {
-        let sockets: Vec<_> = self.udp.sockets.iter().flatten().cloned().collect();
+        let sockets: Vec<_> = self.udp.slots.iter().flatten().cloned().collect();
         for socket in sockets {
             let mut headers = Headers::new();
             for _ in 0..BATCHES_AT_THE_END {

@@ -105,7 +105,8 @@ impl Sender {
         if run > 1 {
             return run;
         }
-        let same_route = |other: &Outgoing| other.via == first.via && other.to.is_ipv4() == first.to.is_ipv4();
+        let same_route =
+            |other: &Outgoing| other.via == first.via && other.to.is_ipv4() == first.to.is_ipv4();
         let mut length = 1;
         while let Some(tail @ [next, ..]) = rest.get(length..) {
             if !same_route(next) || self.run_length(tail) > 1 {
@@ -145,7 +146,12 @@ impl Sender {
         self.send_each(route, group, slices);
     }
 
-    fn send_segmented(&mut self, route: Route, group: &[Outgoing], slices: &[IoSlice<'_>]) -> Result<(), Errno> {
+    fn send_segmented(
+        &mut self,
+        route: Route,
+        group: &[Outgoing],
+        slices: &[IoSlice<'_>],
+    ) -> Result<(), Errno> {
         let Some(first) = group.first() else { return Ok(()) };
         let length = u16::try_from(first.range.len()).unwrap_or(u16::MAX);
         let address = [Some(SockaddrStorage::from(first.to))];
@@ -187,7 +193,12 @@ impl Sender {
         }
     }
 
-    fn send_some(&mut self, route: Route, group: &[Outgoing], slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    fn send_some(
+        &mut self,
+        route: Route,
+        group: &[Outgoing],
+        slices: &[IoSlice<'_>],
+    ) -> Result<usize, Errno> {
         let Some(first) = group.first() else { return Ok(0) };
         let mut addresses = [None; BATCH];
         let mut messages: [&[IoSlice<'_>]; BATCH] = [&[]; BATCH];
@@ -226,7 +237,11 @@ fn source(local: Option<IpAddr>, via: &Via) -> Option<Source> {
     match local? {
         IpAddr::V4(v4) => {
             let spec_dst = in_addr { s_addr: u32::from(v4).to_be() };
-            Some(Source::V4(in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: spec_dst, ipi_addr: in_addr { s_addr: 0 } }))
+            Some(Source::V4(in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: spec_dst,
+                ipi_addr: in_addr { s_addr: 0 },
+            }))
         }
         IpAddr::V6(v6) => {
             let ipi6_addr = in6_addr { s6_addr: v6.octets() };

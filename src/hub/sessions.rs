@@ -304,7 +304,7 @@ mod tests {
         let (b, _) = open(&mut sessions, "#b.1 ", HERE).unwrap();
         let join = (Number::FIRST, Kind::Place, 7);
         for (session, other) in [(a, Some(b)), (b, None)] {
-            let mut check = |sessions: &mut Sessions| sessions.check(Moment::ZERO, session, join).map(|_| ());
+            let check = |sessions: &mut Sessions| sessions.check(Moment::ZERO, session, join).map(|_| ());
             assert_eq!(check(&mut sessions), Ok(()));
             sessions.placed(session, Number::FIRST, 7, false);
             sessions.claim(ann, Some(session));
