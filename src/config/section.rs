@@ -125,15 +125,7 @@ impl<'a> File<'a> {
 
     /// Whether the section that this belongs to is not known, because its `[header]` is not TOML.
     fn is_under_broken_header(&self, span: &Range<usize>) -> bool {
-        let mut end = span.start;
-        for line in self.source.before(end).split_inclusive('\n').rev() {
-            let start = end - line.len();
-            if line.trim_start().starts_with('[') {
-                return self.is_broken_at(&(start..end));
-            }
-            end = start;
-        }
-        false
+        self.source.header_before(span.start).is_some_and(|header| self.is_broken_at(&header))
     }
 
     fn finish(mut self) {
