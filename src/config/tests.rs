@@ -111,6 +111,8 @@ fn what_is_not_toml_is_told_without_findings_that_only_follow_from_it() {
     wrong_at("[clients]\nlimit = 5 5", 2, 9, "not valid TOML: ");
     wrong_at("[clients]\nlimit = 5\nlimit = 6", 3, 1, "not valid TOML: duplicate key");
     wrong_at("[clients\nlimit = 5\nidle = \"1m\"\n[log]", 1, 9, "not valid TOML: ");
+    wrong_at("[clients]\né = 5", 2, 1, "not valid TOML: ");
+    wrong_at("[access]\nrequired = true\n[more\nkeys_file = \"/k\"", 3, 6, "not valid TOML: ");
     wrong_at("[access]\nrequired = true\nkeys_file = /etc/keys", 3, 13, "not valid TOML: ");
     wrong_at("[clients]\nlimit = 99999999999999999999999", 2, 9, "from 1 to 100000");
 }
