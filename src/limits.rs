@@ -39,8 +39,7 @@ pub const UDP_PAYLOAD_BYTES: usize = 65_507;
 pub const MESSAGE_BYTES: usize = 8192;
 /// Permitted range of `limits.max_message_bytes`: one Ethernet frame fits at least; one UDP payload at most,
 /// less the room that a push or an answer adds in front of the text.
-pub const MESSAGE_BYTES_RANGE: core::ops::RangeInclusive<usize> =
-    1500..=(UDP_PAYLOAD_BYTES - PUSH_OVERHEAD_BYTES);
+pub const MESSAGE_BYTES_RANGE: core::ops::RangeInclusive<usize> = 1500..=(UDP_PAYLOAD_BYTES - PUSH_OVERHEAD_BYTES);
 
 /// What a push or a tagged reply can add to a text it carries: number, mac, word, ticket, code and end.
 pub const PUSH_OVERHEAD_BYTES: usize = 160;
@@ -84,10 +83,6 @@ pub const MAX_STOP_TIME: Duration = Duration::from_millis(500);
 
 const _: () = assert!(SESSION_WINDOW >= 2 * 32, "twice what may be under way");
 const _: () = assert!(REPLY_BYTES < LIST_BYTES && LIST_BYTES < REPLY_DATAGRAM_BYTES);
-const _: () =
-    assert!(MESSAGE_BYTES >= *MESSAGE_BYTES_RANGE.start() && MESSAGE_BYTES <= *MESSAGE_BYTES_RANGE.end());
-const _: () = assert!(
-    PUSH_OVERHEAD_BYTES >= "#.  OK  \r\n".len() + SESSION_BYTES + NUMBER_DIGITS + MAC_DIGITS + NAME_BYTES
-);
-const _: () =
-    assert!(PUSH_OVERHEAD_BYTES >= "@. ASK   \r\n".len() + NUMBER_DIGITS + MAC_DIGITS + 16 + NAME_BYTES);
+const _: () = assert!(MESSAGE_BYTES >= *MESSAGE_BYTES_RANGE.start() && MESSAGE_BYTES <= *MESSAGE_BYTES_RANGE.end());
+const _: () = assert!(PUSH_OVERHEAD_BYTES >= "#.  OK  \r\n".len() + SESSION_BYTES + NUMBER_DIGITS + MAC_DIGITS + NAME_BYTES);
+const _: () = assert!(PUSH_OVERHEAD_BYTES >= "@. ASK   \r\n".len() + NUMBER_DIGITS + MAC_DIGITS + 16 + NAME_BYTES);

@@ -59,17 +59,27 @@ pub(super) struct Source<'a> {
     name: &'a str,
     text: &'a str,
     line_starts: Vec<usize>,
+    headers: Vec<Range<usize>>,
 }
 
 impl<'a> Source<'a> {
     pub(super) fn new(name: &'a str, text: &'a str) -> Self {
-        let after_ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
-        Self { name, text, line_starts: core::iter::once(0).chain(after_ends).collect() }
+        let mut source = Self { name, text, line_starts: Vec::new(), headers: Vec::new() };
+        let mut start = 0;
+        for line in text.split('\n') {
+            source.line_starts.push(start);
+            if line.trim_start().starts_with('[') {
+                source.headers.push(start..start + line.len());
+            }
+            start += line.len() + 1;
+        }
+        source
     }
 
-    /// The text before this place.
-    pub(super) fn before(&self, place: usize) -> &'a str {
-        self.text.get(..place).unwrap_or_default()
+    /// The last line before this place that begins as a section's `[header]` does.
+    pub(super) fn header_before(&self, place: usize) -> Option<Range<usize>> {
+        let after = self.headers.partition_point(|header| header.start < place);
+        self.headers.get(after.checked_sub(1)?).cloned()
     }
 
     /// A finding at the start of a span of bytes.

@@ -34,7 +34,7 @@ pub(super) type Name = (&'static str, &'static str);
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     findings: Vec<Finding>,
-    /// Where each setting was set last, and whether each of its values could be used.
+    /// Where each setting was set last, and whether that value could be used.
     places: BTreeMap<Name, (Finding, bool)>,
     /// Every setting there is: what was asked for.
     known: BTreeSet<Name>,
@@ -68,7 +68,7 @@ impl Reading {
     }
 
     /// Checks what must hold between settings. The finding stands where the first of `names` that any file sets
-    /// was set last; nothing is told if one of their values could not be used anyway.
+    /// was set last; nothing is told if one of their values could not be used or a file was not TOML.
     pub(super) fn relation(&mut self, holds: bool, names: &[Name], message: impl FnOnce() -> String) {
         let mut places = names.iter().filter_map(|name| self.places.get(name));
         if holds || self.is_broken || places.clone().any(|(_, usable)| !usable) {
@@ -125,15 +125,7 @@ impl<'a> File<'a> {
 
     /// Whether the section that this belongs to is not known, because its `[header]` is not TOML.
     fn is_under_broken_header(&self, span: &Range<usize>) -> bool {
-        let mut end = span.start;
-        for line in self.source.before(end).split_inclusive('\n').rev() {
-            let start = end - line.len();
-            if line.trim_start().starts_with('[') {
-                return self.is_broken_at(&(start..end));
-            }
-            end = start;
-        }
-        false
+        self.source.header_before(span.start).is_some_and(|header| self.is_broken_at(&header))
     }
 
     fn finish(mut self) {
@@ -185,8 +177,7 @@ impl Section<'_, '_> {
             .map(|(span, message)| self.file.source.finding(&span, format!("`{name}.{key}` {message}")));
         self.file.findings.extend(findings);
         let place = self.file.source.finding(&value.span(), String::new());
-        let was_usable = self.file.reading.places.get(&(name, key)).is_none_or(|(_, usable)| *usable);
-        self.file.reading.places.insert((name, key), (place, usable && was_usable));
+        self.file.reading.places.insert((name, key), (place, usable));
     }
 
     fn finish(self) {
