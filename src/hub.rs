@@ -140,7 +140,7 @@ impl Hub {
     pub fn handle(&mut self, now: Moment, input: Input<'_>, out: &mut Actions) {
         match input {
             Input::Datagram { from, via, to_many, bytes } => {
-                self.datagram(now, from, via, to_many, bytes, out)
+                self.datagram(now, from, via, to_many, bytes, out);
             }
             Input::Opened { conn, from } => self.opened(now, conn, from, out),
             Input::Stream { conn, bytes } => self.stream(now, conn, bytes, out),

@@ -173,8 +173,8 @@ fn ten_thousand_clients_join_and_one_more_is_refused() {
     let daemon = Daemon::with("[clients]\nlimit = 10000\n");
     let before = daemon.resident_kib();
     for n in 0..10_000_u32 {
-        // A socket of its own for each, on addresses of their own: places outlive the sockets.
-        let [_, _, high, low] = (n / 2500 + 2).to_be_bytes();
+        // An address of its own for each: places outlive the sockets, whose ports are soon given out again.
+        let [_, _, high, low] = n.to_be_bytes();
         let socket = UdpSocket::bind((Ipv4Addr::new(127, 1, high, low), 0)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.connect(daemon.address()).unwrap();

@@ -6,9 +6,9 @@ use core::time::Duration;
 use crate::limits::{LIST_BYTES, MESSAGE_BYTES, MESSAGE_BYTES_RANGE, SOCKETS};
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86_400);
-const WEEK: Duration = Duration::from_secs(7 * 86_400);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
+const WEEK: Duration = Duration::from_hours(168);
 
 /// A port to name to others; 0 is none.
 pub const PORT: RangeInclusive<u16> = 1..=u16::MAX;
@@ -52,7 +52,7 @@ pub const SESSIONS: RangeInclusive<usize> = 1..=1_000_000;
 /// How long a silent session is remembered: shorter than a minute, a slow resend would find it gone.
 pub const SESSION_IDLE: RangeInclusive<Duration> = MINUTE..=WEEK;
 /// How long an ASK waits for its ANSWER: one slow round trip at least, and less than a client's patience.
-pub const ASK_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
+pub const ASK_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
 /// Mailboxes, in all or made from one address.
 pub const MAILBOXES: RangeInclusive<usize> = 1..=1_000_000;
 

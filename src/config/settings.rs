@@ -223,7 +223,7 @@ impl Default for Listen {
 
 impl Default for Clients {
     fn default() -> Self {
-        Self { limit: 10, idle: Duration::from_secs(300), mailbox: 100 }
+        Self { limit: 10, idle: Duration::from_mins(5), mailbox: 100 }
     }
 }
 
@@ -240,7 +240,7 @@ impl Default for Text {
 
 impl Default for Limits {
     fn default() -> Self {
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         Self {
             max_message_bytes: MESSAGE_BYTES,
             tcp_connections: 1000,

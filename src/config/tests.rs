@@ -122,7 +122,7 @@ fn a_later_file_wins_key_by_key() {
     let main = "[clients]\nlimit = 20\nidle = \"1m\"\n[text.answers]\na = \"1\"\nb = \"2\"";
     let local = "[clients]\nlimit = 30\n[text.answers]\nb = \"3\"";
     let config = Config::parse_all(&[("main", main), ("local", local)]).unwrap();
-    assert_eq!((config.clients.limit, config.clients.idle), (30, Duration::from_secs(60)));
+    assert_eq!((config.clients.limit, config.clients.idle), (30, Duration::from_mins(1)));
     let answers: Vec<_> = config.text.answers.iter().map(|(k, v)| format!("{k}{v}")).collect();
     assert_eq!(answers, ["a1", "b3"]);
 }

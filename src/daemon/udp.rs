@@ -183,7 +183,7 @@ impl Core {
             count += 1;
             let Some(from) = address.as_ref().and_then(socket_address) else { continue };
             let Some(bytes) = buffer.get(..bytes) else { continue };
-            let (via, to_many) = via(socket, info);
+            let (via, to_many) = via(socket, info.as_ref());
             self.handle(now, Input::Datagram { from, via, to_many, bytes });
         }
         Ok(count)
@@ -200,7 +200,7 @@ impl Headers {
 }
 
 /// Where a datagram came in, and whether it was sent to many.
-fn via(socket: &Socket, info: Option<ControlMessageOwned>) -> (Via, bool) {
+fn via(socket: &Socket, info: Option<&ControlMessageOwned>) -> (Via, bool) {
     let mut via = Via { socket: socket.index, local: None, interface: 0 };
     match info {
         Some(ControlMessageOwned::Ipv4PacketInfo(in_pktinfo { ipi_spec_dst, ipi_addr, .. })) => {
@@ -210,7 +210,7 @@ fn via(socket: &Socket, info: Option<ControlMessageOwned>) -> (Via, bool) {
         Some(ControlMessageOwned::Ipv6PacketInfo(in6_pktinfo { ipi6_addr, ipi6_ifindex })) => {
             let address = std::net::Ipv6Addr::from(ipi6_addr.s6_addr);
             if address.is_unicast_link_local() || address.is_multicast() {
-                via.interface = ipi6_ifindex;
+                via.interface = *ipi6_ifindex;
             }
             via.local = (!address.is_multicast()).then_some(IpAddr::V6(address));
             (via, address.is_multicast())

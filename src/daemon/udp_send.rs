@@ -83,7 +83,7 @@ impl Sender {
     pub(super) fn send(&mut self, bytes: &[u8], route: impl Fn(&SocketAddr, &Via) -> Option<Route>) {
         let mut pending = std::mem::take(&mut self.pending);
         for chunk in pending.chunks_mut(BATCH) {
-            chunk.sort_by(|a, b| (a.via.socket, a.via.local, a.to).cmp(&(b.via.socket, b.via.local, b.to)));
+            chunk.sort_by_key(|a| (a.via.socket, a.via.local, a.to));
             let mut rest: &[Outgoing] = chunk;
             while let Some(first) = rest.first() {
                 let (group, others) = rest.split_at(self.group_length(rest));

@@ -154,7 +154,7 @@ impl Hub {
         let own = if self.settings.text_answers.is_empty() { None } else { self.own_answer(text) };
         match (own, &self.settings.text_reply) {
             (Some(answer), _) | (None, TextReply::Fixed(answer)) => {
-                replies.extend_from_slice(answer.as_bytes())
+                replies.extend_from_slice(answer.as_bytes());
             }
             (None, TextReply::Echo) => {
                 replies.extend_from_slice(text);
@@ -188,15 +188,12 @@ impl Hub {
             return false;
         }
         let reply = Reply::begin(replies, request.tag.as_ref());
-        match &request.tag {
-            Some(tag) => self.tagged(asker, tag, request, &reply, replies, out),
-            None => {
-                let outcome = self.perform(asker, request, replies, out);
-                if let (Ok(()), Ok(Command::Join { code, .. })) = (outcome, &request.command) {
-                    self.sessions.claim(*code, None);
-                }
-                reply.complete(replies, outcome);
+        if let Some(tag) = &request.tag { self.tagged(asker, tag, request, &reply, replies, out) } else {
+            let outcome = self.perform(asker, request, replies, out);
+            if let (Ok(()), Ok(Command::Join { code, .. })) = (outcome, &request.command) {
+                self.sessions.claim(*code, None);
             }
+            reply.complete(replies, outcome);
         }
         replies.extend_from_slice(request.end.as_bytes());
         true

@@ -60,6 +60,7 @@ impl Streams {
 }
 
 /// What lets a stream yield its lines.
+#[derive(Clone, Copy)]
 enum Cause<'a> {
     Bytes(&'a [u8]),
     Pause,

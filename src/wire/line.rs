@@ -206,10 +206,12 @@ mod tests {
 
     #[test]
     fn http_is_recognised_and_nothing_else() {
-        for http in ["GET / HTTP/1.1\r\n", "POST /a HTTP/1.0", "OPTIONS * HTTP/1.1", "GET http://h/ HTTP/2\n"] {
+        for http in ["GET / HTTP/1.1\r\n", "POST /a HTTP/1.0", "OPTIONS * HTTP/1.1", "GET http://h/ HTTP/2\n"]
+        {
             assert!(is_http(http.as_bytes()), "{http}");
         }
-        for other in ["GET /a", "SET /a HTTP is old", "I like HTTP/1.1", "ALL HTTP/1.1", "", "GO / HTTP/1.1"] {
+        for other in ["GET /a", "SET /a HTTP is old", "I like HTTP/1.1", "ALL HTTP/1.1", "", "GO / HTTP/1.1"]
+        {
             assert!(!is_http(other.as_bytes()), "{other}");
         }
     }

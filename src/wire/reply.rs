@@ -92,9 +92,7 @@ impl From<Fault> for Refusal {
         match fault {
             Fault::Usage(word) => Self::new(ErrorName::Usage, word.syntax()),
             Fault::Unknown => Self::new(ErrorName::Unknown, "no command behind the tag, try HELP"),
-            Fault::NotANumber => {
-                Self::new(ErrorName::NotANumber, "n is a whole number from -2^63 to 2^63-1")
-            }
+            Fault::NotANumber => Self::new(ErrorName::NotANumber, "n is a whole number from -2^63 to 2^63-1"),
         }
     }
 }

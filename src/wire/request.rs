@@ -247,7 +247,7 @@ impl Word {
         Self::of(line.strip_suffix(b"\r").unwrap_or(line)).is_some()
     }
 
-    fn read<'a>(self, mut args: Args<'a>) -> Result<Command<'a>, Fault> {
+    fn read(self, mut args: Args<'_>) -> Result<Command<'_>, Fault> {
         match self {
             Self::Inc => args.amount(self).map(|(key, by)| Command::Inc { key, by }),
             Self::Dec => args.amount(self).map(|(key, by)| Command::Dec { key, by }),
@@ -345,9 +345,7 @@ impl<'a> Args<'a> {
             (None, _) => Ok((Key::COUNTER, 1)),
             (Some(n), None) if is_whole_number(n) => Ok((Key::COUNTER, whole_number(n)?)),
             (Some(key), None) => Ok((Key::parse(key).ok_or(Fault::Usage(word))?, 1)),
-            (Some(key), Some(n)) => {
-                Ok((Key::parse(key).ok_or(Fault::Usage(word))?, whole_number(n)?))
-            }
+            (Some(key), Some(n)) => Ok((Key::parse(key).ok_or(Fault::Usage(word))?, whole_number(n)?)),
         }
     }
 }
@@ -412,7 +410,18 @@ mod tests {
 
     #[test]
     fn wrong_arguments_are_usage_and_never_text() {
-        for bad in ["GET", "GET 5", "GET a b", "BYE now", "WATCH", "WATCH a b", "HELP me", "WHO a b", "ALL", "SEND bob"] {
+        for bad in [
+            "GET",
+            "GET 5",
+            "GET a b",
+            "BYE now",
+            "WATCH",
+            "WATCH a b",
+            "HELP me",
+            "WHO a b",
+            "ALL",
+            "SEND bob",
+        ] {
             assert!(matches!(command(bad), Err(Fault::Usage(_))), "{bad}");
         }
         assert_eq!(command("ACK x y"), Ok(Command::Ack { number: None }));

@@ -91,8 +91,8 @@ impl World for Pure {
             return self.handle(Input::Datagram { from: address(who), via, to_many: false, bytes });
         }
         let conn = conn(who);
-        if !self.streams.contains_key(&who) {
-            self.streams.insert(who, (Vec::new(), true));
+        if let std::collections::btree_map::Entry::Vacant(e) = self.streams.entry(who) {
+            e.insert((Vec::new(), true));
             self.handle(Input::Opened { conn, from: address(who) });
         }
         self.handle(Input::Stream { conn, bytes });
