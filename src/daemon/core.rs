@@ -112,13 +112,15 @@ impl Core {
     }
 }
 
-/// All addresses of this machine, and the sockets' own: what comes from them is the hub talking to itself.
+/// Where the hub itself could be heard from: its sockets' addresses, and for those that listen everywhere all
+/// addresses of this machine.
 pub(super) fn own_addresses(bound: &[SocketAddr]) -> Vec<SocketAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     let addresses: Vec<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).collect();
     let mut own = bound.to_vec();
-    for port in bound.iter().map(SocketAddr::port) {
-        own.extend(addresses.iter().map(|&address| SocketAddr::new(address, port)));
+    for everywhere in bound.iter().filter(|bound| bound.ip().is_unspecified()) {
+        let same_family = addresses.iter().filter(|address| address.is_ipv4() == everywhere.is_ipv4());
+        own.extend(same_family.map(|&address| SocketAddr::new(address, everywhere.port())));
     }
     own.sort_unstable();
     own.dedup();

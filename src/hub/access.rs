@@ -48,13 +48,13 @@ impl Access {
     /// Whether this address is answered at all: it lies in the networks, and is not one of the hub's own
     /// sockets, whose datagrams would go round for ever.
     pub(super) fn admits(settings: &Settings, from: SocketAddr, via: &Via) -> bool {
-        let own_port = settings.own.iter().any(|own| own.port() == from.port());
-        let own_address = || {
-            from.ip().is_loopback()
-                || via.local == Some(from.ip())
-                || settings.own.iter().any(|own| own.ip() == from.ip())
+        let is_own = |own: &SocketAddr| {
+            let everywhere = own.ip().is_unspecified() && own.is_ipv4() == from.is_ipv4();
+            own.port() == from.port()
+                && (own.ip() == from.ip()
+                    || (everywhere && (from.ip().is_loopback() || via.local == Some(from.ip()))))
         };
-        settings.networks.contains(from.ip()) && !(own_port && own_address())
+        settings.networks.contains(from.ip()) && !settings.own.iter().any(is_own)
     }
 
     /// Counts what came from a UDP address.
@@ -166,6 +166,7 @@ mod tests {
             ("10.0.0.1:10125", false),
             ("10.0.0.7:10125", false),
             ("127.0.0.1:10125", false),
+            ("[::1]:10125", true),
             ("127.0.0.1:5000", true),
             ("8.8.8.8:5000", false),
             ("[fe80::1]:5000", true),

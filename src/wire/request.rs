@@ -248,11 +248,13 @@ impl Word {
     }
 
     fn read(self, mut args: Args<'_>) -> Result<Command<'_>, Fault> {
-        match self {
-            Self::Inc => args.amount(self).map(|(key, by)| Command::Inc { key, by }),
-            Self::Dec => args.amount(self).map(|(key, by)| Command::Dec { key, by }),
-            word => word.read_words(&mut args).filter(|_| args.is_empty()).ok_or(Fault::Usage(self)),
+        if self == Self::Inc {
+            return args.amount(self).map(|(key, by)| Command::Inc { key, by });
         }
+        if self == Self::Dec {
+            return args.amount(self).map(|(key, by)| Command::Dec { key, by });
+        }
+        self.read_words(&mut args).filter(|_| args.is_empty()).ok_or(Fault::Usage(self))
     }
 
     fn read_words<'a>(self, args: &mut Args<'a>) -> Option<Command<'a>> {

@@ -1,0 +1,454 @@
+//! The pure hub, driven through what the examples of the protocol page leave out: limits, time, and bad company.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use pigeond::hub::{Action, Actions, Conn, Event, Hub, Input, Networks, Settings, Target, TextReply, Via};
+use pigeond::moment::Moment;
+use pigeond::wire::Word;
+
+/// A hub, its clock, and what it last did.
+struct World {
+    hub: Hub,
+    now: Moment,
+    out: Actions,
+}
+
+/// A UDP peer on the LAN by its last digit.
+fn peer(n: u8) -> SocketAddr {
+    SocketAddr::new(IpAddr::from([192, 168, 0, n]), 5000)
+}
+
+const VIA: Via = Via { socket: 0, local: None, interface: 0 };
+
+impl World {
+    fn new() -> Self {
+        Self::with(Settings::default())
+    }
+
+    fn with(settings: Settings) -> Self {
+        Self { hub: Hub::new(settings, Moment::ZERO, 1), now: Moment::ZERO, out: Actions::default() }
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        self.out.clear();
+        self.hub.handle(self.now, input, &mut self.out);
+    }
+
+    /// Sends a datagram; returns what its sender gets back.
+    fn ask(&mut self, n: u8, bytes: &[u8]) -> Vec<String> {
+        self.handle(Input::Datagram { from: peer(n), via: VIA, to_many: false, bytes });
+        self.to(n)
+    }
+
+    fn broadcast(&mut self, n: u8, bytes: &[u8]) -> Vec<String> {
+        self.handle(Input::Datagram { from: peer(n), via: VIA, to_many: true, bytes });
+        self.to(n)
+    }
+
+    fn open(&mut self, conn: u32) -> String {
+        self.handle(Input::Opened { conn: Conn(conn), from: peer(200) });
+        self.on(conn)
+    }
+
+    /// Sends bytes on a stream; returns what came back on it.
+    fn stream(&mut self, conn: u32, bytes: &[u8]) -> String {
+        self.handle(Input::Stream { conn: Conn(conn), bytes });
+        self.on(conn)
+    }
+
+    /// Lets time pass, deadline by deadline.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        self.out.clear();
+        while let Some(at) = self.hub.next_deadline().filter(|&at| at <= end) {
+            assert!(at >= self.now, "a deadline in the past is never left behind");
+            self.now = at;
+            self.hub.tick(at, &mut self.out);
+        }
+        self.now = end;
+        self.hub.tick(end, &mut self.out);
+    }
+
+    /// What the last input sent to a peer.
+    fn to(&self, n: u8) -> Vec<String> {
+        self.sent(|target| matches!(target, Target::Udp { to, .. } if *to == peer(n)))
+    }
+
+    /// What the last input sent on a stream.
+    fn on(&self, conn: u32) -> String {
+        self.sent(|target| *target == Target::Tcp(Conn(conn))).concat()
+    }
+
+    fn sent(&self, is: impl Fn(&Target) -> bool) -> Vec<String> {
+        let sends = self.out.list.iter().filter_map(|action| match action {
+            Action::Send { target, range, .. } if is(target) => Some(self.out.slice(range)),
+            Action::Send { .. } | Action::Close(_) | Action::Nothing => None,
+        });
+        sends.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
+    }
+
+    fn closed(&self) -> Vec<Conn> {
+        let closes = self.out.list.iter().filter_map(|action| match action {
+            Action::Close(conn) => Some(*conn),
+            Action::Send { .. } | Action::Nothing => None,
+        });
+        closes.collect()
+    }
+}
+
+#[test]
+fn a_place_over_udp_ends_five_minutes_after_the_last_datagram() {
+    let mut world = World::new();
+    world.ask(1, b"JOIN ann");
+    world.ask(2, b"JOIN bob");
+    world.pass(Duration::from_secs(299));
+    world.ask(1, b"any datagram at all");
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.ask(9, b"WHO"), ["ann"]);
+    let left = |event: &Event| matches!(event, Event::Left { code, why: "idle" } if &**code == "ann");
+    world.pass(Duration::from_secs(297));
+    assert_eq!(world.ask(9, b"WHO"), ["ann"]);
+    world.pass(Duration::from_secs(2));
+    assert!(world.out.events.iter().any(left));
+    assert_eq!(world.ask(9, b"WHO"), [""]);
+    assert_eq!(world.hub.next_deadline(), None, "nothing is left to wait for");
+}
+
+#[test]
+fn a_place_over_tcp_lasts_as_long_as_its_connection() {
+    let mut world = World::new();
+    world.open(0);
+    world.stream(0, b"JOIN ann\n");
+    world.pass(Duration::from_secs(100_000));
+    assert_eq!(world.ask(9, b"WHO"), ["ann"]);
+    world.handle(Input::Closed { conn: Conn(0), why: "gone" });
+    assert_eq!(world.ask(9, b"WHO"), [""]);
+}
+
+#[test]
+fn silent_guests_are_closed_and_those_who_speak_or_join_are_not() {
+    let mut world = World::new();
+    for conn in 0..3 {
+        world.open(conn);
+    }
+    world.stream(1, b"JOIN ann\n");
+    world.pass(Duration::from_secs(3599));
+    world.stream(2, b"PING\n");
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.closed(), [Conn(0)]);
+    world.pass(Duration::from_secs(3598));
+    assert_eq!(world.closed(), [Conn(2)]);
+    assert_eq!(world.ask(9, b"WHO"), ["ann"]);
+}
+
+#[test]
+fn plain_text_over_udp_is_answered_200_times_a_second_for_each_address() {
+    let mut world = World::new();
+    let answered = |world: &mut World, n| (0..300).filter(|_| !world.ask(n, b"hello").is_empty()).count();
+    assert_eq!(answered(&mut world, 1), 200);
+    assert_eq!(answered(&mut world, 2), 200);
+    assert_eq!(world.ask(1, b"INC"), ["1"], "requests are no text");
+    world.pass(Duration::from_secs(1));
+    assert_eq!(answered(&mut world, 1), 200);
+}
+
+#[test]
+fn an_echo_loop_with_another_server_ends() {
+    let mut world = World::new();
+    let mut echoes = 0;
+    let mut text = b"hello".to_vec();
+    while let Some(echo) = world.ask(1, &text).pop() {
+        text = echo.into_bytes();
+        echoes += 1;
+        assert!(echoes <= 200);
+    }
+}
+
+#[test]
+fn what_is_sent_to_everybody_is_answered_only_if_it_asks_who_is_there() {
+    let mut world = World::new();
+    assert_eq!(world.broadcast(1, b"hello"), ["hello"]);
+    assert_eq!(world.broadcast(1, b"PING a"), ["pong a"]);
+    for request in [&b"INC"[..], b"JOIN ann", b"#s.1 INC", b"GET counter", b"INFO", &[b'x'; 9000]] {
+        assert!(world.broadcast(1, request).is_empty());
+    }
+    assert_eq!(world.broadcast(1, b"INC\nPING\n"), ["pong\n"]);
+    assert!(world.ask(1, b"GET counter")[0].starts_with("ERR no-such-key "), "nothing was done");
+}
+
+#[test]
+fn strangers_and_the_hub_itself_get_no_answer() {
+    let own = SocketAddr::new(peer(250).ip(), 10125);
+    let mut world = World::with(Settings { own: vec![own], ..Settings::default() });
+    for from in ["8.8.8.8:53".parse().unwrap(), own] {
+        world.handle(Input::Datagram { from, via: VIA, to_many: false, bytes: b"INC" });
+        assert!(world.out.list.is_empty());
+    }
+    world.handle(Input::Opened { conn: Conn(0), from: "8.8.8.8:53".parse().unwrap() });
+    assert_eq!((world.on(0).as_str(), world.closed()), ("", vec![Conn(0)]));
+    let networks = Networks::List(vec!["8.8.0.0/16".parse().unwrap()]);
+    let mut world = World::with(Settings { networks, ..Settings::default() });
+    world.handle(Input::Datagram {
+        from: "8.8.8.8:53".parse().unwrap(),
+        via: VIA,
+        to_many: false,
+        bytes: b"INC",
+    });
+    assert_eq!(world.out.list.len(), 1);
+    assert!(world.ask(1, b"INC").is_empty());
+}
+
+#[test]
+fn an_address_gets_at_most_its_budget_then_busy_then_silence() {
+    let mut world = World::new();
+    let value = "v".repeat(8000);
+    world.ask(1, format!("SET k {value}").as_bytes());
+    let (mut bytes, mut busy, mut silent) = (0, 0, 0);
+    for _ in 0..100 {
+        match world.ask(1, b"GET k").pop() {
+            Some(reply) if reply.starts_with("ERR busy ") => busy += 1,
+            Some(reply) => bytes += reply.len(),
+            None => silent += 1,
+        }
+    }
+    assert!((256 * 1024..=256 * 1024 + 3 * 9000 + 8000).contains(&bytes), "{bytes}");
+    assert_eq!(busy, 1);
+    assert!(silent > 50);
+    assert!(world.ask(1, b"INC").is_empty());
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.ask(1, b"INC"), ["1"], "what was refused was not done");
+}
+
+#[test]
+fn replies_that_one_datagram_does_not_hold_come_in_several() {
+    let mut world = World::new();
+    world.ask(1, format!("SET k {}", "v".repeat(600)).as_bytes());
+    let replies = world.ask(1, b"GET k\nGET k\nGET k\nPING\n");
+    assert_eq!(replies.iter().map(String::len).collect::<Vec<_>>(), [1202, 606]);
+    assert!(replies.iter().all(|reply| reply.len() <= 1400));
+    world.ask(1, format!("SET k {}", "v".repeat(2000)).as_bytes());
+    let replies = world.ask(1, b"PING\nGET k\nPING\n");
+    assert_eq!(replies.iter().map(String::len).collect::<Vec<_>>(), [5, 2001, 5]);
+}
+
+#[test]
+fn text_is_answered_as_the_operator_says() {
+    let answers = [("ping".to_owned(), "pong!".to_owned())].into();
+    let settings = Settings { text_reply: TextReply::Counter, text_answers: answers, ..Settings::default() };
+    let mut world = World::with(settings);
+    assert_eq!(world.ask(1, b"hello"), ["0"]);
+    world.ask(1, b"INC 41");
+    assert_eq!(world.ask(1, b"hello\r\n"), ["41\r\n"]);
+    assert_eq!(world.ask(1, b"hello\0\0\0"), ["41\0"]);
+    assert_eq!(world.ask(1, b"ping"), ["pong!"]);
+    assert_eq!(world.ask(1, b"ping\n"), ["pong!\n"]);
+    assert_eq!(world.ask(1, b"ping\0\0"), ["pong!\0"]);
+    world.hub.reconfigure(Settings {
+        text_reply: TextReply::Fixed("welcome".to_owned()),
+        text_greeting: "who are you?".to_owned(),
+        ..Settings::default()
+    });
+    assert_eq!(world.ask(1, b"hello\n"), ["welcome\n"]);
+    assert_eq!(world.open(0), "who are you?\n");
+}
+
+#[test]
+fn guests_may_only_what_the_operator_lets_them() {
+    let mut world = World::with(Settings { guests: Some(vec![Word::Ping]), ..Settings::default() });
+    assert_eq!(world.ask(1, b"PING"), ["pong"]);
+    assert!(world.ask(1, b"INC")[0].starts_with("ERR denied "));
+    assert!(world.ask(1, b"#s.1 INC")[0].starts_with("#s.1 ERR denied "));
+    assert_eq!(world.ask(1, b"JOIN ann"), ["joined ann 1/10"]);
+    assert_eq!(world.ask(1, b"INC"), ["1"]);
+    assert!(world.ask(1, b"#s.1 INC")[0].starts_with("#s.1 ERR denied "), "the first answer stands");
+}
+
+#[test]
+fn what_this_version_does_not_do_is_refused_and_said() {
+    let mut world = World::new();
+    assert!(world.ask(1, b"JOIN ann ack")[0].starts_with("ERR denied "));
+    assert!(world.ask(1, b"ASK ann hi")[0].starts_with("ERR join-first "));
+    world.ask(1, b"JOIN ann");
+    for request in ["ASK ann hi", "ANSWER abcd hi", "SHOUT hi", "DISCOVER", "JOIN ann abcd"] {
+        assert!(world.ask(1, request.as_bytes())[0].starts_with("ERR denied "), "{request}");
+    }
+    assert!(world.ask(1, b"#s.1.0123456789abcdef INC")[0].starts_with("#s.1 ERR denied "));
+}
+
+#[test]
+fn a_full_hub_refuses_and_throws_nobody_out() {
+    let mut world = World::with(Settings { clients_limit: 2, ..Settings::default() });
+    world.ask(1, b"JOIN a");
+    world.ask(2, b"JOIN b");
+    assert!(world.ask(3, b"JOIN c")[0].starts_with("ERR full "));
+    assert_eq!(world.ask(1, b"JOIN c"), ["joined c 2/2"], "who gives up one place may take another");
+    assert_eq!(world.ask(3, b"JOIN b"), ["joined b 2/2"], "a code that moves needs no place");
+    world.hub.reconfigure(Settings { clients_limit: 1, ..Settings::default() });
+    assert_eq!(world.ask(3, b"WHO"), ["b c"]);
+    world.ask(3, b"BYE");
+    assert!(world.ask(2, b"JOIN d")[0].starts_with("ERR full "));
+    world.ask(1, b"BYE");
+    assert_eq!(world.ask(2, b"JOIN d"), ["joined d 1/1"]);
+}
+
+#[test]
+fn a_client_that_moves_keeps_its_watches_and_the_old_place_is_told() {
+    let mut world = World::new();
+    world.ask(1, b"JOIN ann");
+    world.ask(1, b"WATCH k");
+    assert_eq!(world.ask(2, b"JOIN ann\r\n"), ["joined ann 1/10\r\n"]);
+    assert_eq!(world.to(1), ["BYE moved"]);
+    world.ask(9, b"SET k 1");
+    assert_eq!((world.to(1).len(), world.to(2)), (0, vec!["VAL k 1\r\n".to_owned()]));
+}
+
+#[test]
+fn watches_end_with_the_place() {
+    let mut world = World::new();
+    world.ask(1, b"JOIN ann");
+    world.ask(1, b"WATCH *");
+    world.ask(1, b"WATCH k");
+    world.ask(9, b"SET k 1");
+    assert_eq!(world.to(1), ["VAL k 1"], "once, however many patterns match");
+    world.ask(1, b"BYE");
+    world.ask(1, b"JOIN ann");
+    world.ask(9, b"SET k 2");
+    assert!(world.to(1).is_empty());
+}
+
+#[test]
+fn values_that_are_there_follow_the_reply_to_watch() {
+    let mut world = World::new();
+    for key in ["a", "ab", "abc", "b"] {
+        world.ask(9, format!("SET {key} 1").as_bytes());
+    }
+    world.ask(1, b"JOIN ann\n");
+    assert_eq!(world.ask(1, b"WATCH ab*\n"), ["watching ab*\n", "VAL ab 1\n", "VAL abc 1\n"]);
+    world.open(0);
+    world.stream(0, b"JOIN bob\r\n");
+    assert_eq!(world.stream(0, b"WATCH a*c\r\nPING\r\n"), "watching a*c\r\npong\r\nVAL abc 1\n");
+}
+
+#[test]
+fn a_watch_that_would_flood_its_client_is_refused() {
+    let mut world = World::new();
+    world.open(0);
+    world.stream(0, b"JOIN ann\n");
+    for n in 0..20 {
+        world.stream(0, format!("SET k{n} {}\n", "v".repeat(8000)).as_bytes());
+    }
+    assert!(world.stream(0, b"WATCH k*\n").starts_with("ERR full "));
+    assert!(world.stream(0, b"WATCH k1*\n").starts_with("watching k1*\nVAL k1 vvv"));
+}
+
+#[test]
+fn limits_refuse_with_full() {
+    let settings = Settings { values: 1, watches_per_client: 1, ..Settings::default() };
+    let mut world = World::with(settings);
+    world.ask(1, b"JOIN ann");
+    assert_eq!(world.ask(1, b"SET a 1"), ["set"]);
+    assert!(world.ask(1, b"SET b 1")[0].starts_with("ERR full "));
+    assert!(world.ask(1, b"INC b")[0].starts_with("ERR full "));
+    assert_eq!(world.ask(1, b"WATCH a"), ["watching a", "VAL a 1"]);
+    assert!(world.ask(1, b"WATCH b")[0].starts_with("ERR full "));
+    assert_eq!(world.ask(1, b"WATCH a"), ["watching a", "VAL a 1"]);
+    assert_eq!(world.ask(1, b"UNWATCH a"), ["unwatching a"]);
+    assert_eq!(world.ask(1, b"WATCH b"), ["watching b"]);
+}
+
+#[test]
+fn a_session_is_forgotten_an_hour_after_its_last_line_or_a_minute_after_its_bye() {
+    let mut world = World::new();
+    world.ask(1, b"#s.1 INC");
+    world.ask(1, b"#t.1 INC");
+    world.ask(1, b"#t.2 BYE");
+    world.pass(Duration::from_secs(59));
+    assert_eq!(world.ask(1, b"#t.1 INC"), ["#t.1 OK 2"], "a late copy finds its answer");
+    world.pass(Duration::from_secs(61));
+    assert!(world.ask(1, b"#t.3 INC")[0].starts_with("#t.3 ERR unopened "));
+    world.pass(Duration::from_secs(3400));
+    assert_eq!(world.ask(1, b"#s.1 INC"), ["#s.1 OK 1"]);
+    world.pass(Duration::from_secs(3601));
+    assert!(world.ask(1, b"#s.2 INC")[0].starts_with("#s.2 ERR unopened "));
+    assert_eq!(world.hub.next_deadline(), None);
+}
+
+#[test]
+fn a_late_copy_of_a_join_does_not_undo_what_came_later() {
+    let mut world = World::new();
+    world.ask(1, b"#s.1 JOIN ann");
+    world.ask(1, b"#s.2 WATCH *");
+    assert!(world.ask(1, b"#s.1 JOIN ann")[0].starts_with("#s.1 ERR stale "));
+    assert_eq!(world.ask(1, b"#s.2 WATCH *"), ["#s.2 OK watching *"], "the newest is done anew");
+    assert!(world.ask(1, b"#s.2 WATCH a")[0].starts_with("#s.2 ERR reused "));
+    assert_eq!(world.ask(2, b"#t.1 JOIN ann"), ["#t.1 OK joined ann 1/10"]);
+    assert!(world.ask(1, b"#s.2 WATCH *")[0].starts_with("#s.2 ERR stale "));
+    assert_eq!(world.ask(1, b"#s.3 JOIN ann"), ["#s.3 OK joined ann 1/10"], "a new request is no copy");
+}
+
+#[test]
+fn a_tagged_send_is_delivered_once() {
+    let mut world = World::new();
+    world.ask(1, b"JOIN ann");
+    world.ask(2, b"JOIN bob");
+    for _ in 0..3 {
+        assert_eq!(world.ask(1, b"#s.1 SEND bob hi"), ["#s.1 OK sent"]);
+    }
+    assert!(world.to(2).is_empty(), "the copies delivered nothing");
+    assert_eq!(world.ask(1, b"#s.2 ALL hi"), ["#s.2 OK 1"]);
+    assert_eq!(world.to(2), ["MSG ann hi"]);
+}
+
+#[test]
+fn lists_go_on_where_they_ended() {
+    let mut world = World::new();
+    for n in 0..300 {
+        world.ask(1, format!("SET key{n:03} x").as_bytes());
+    }
+    let mut all = Vec::new();
+    let mut request = "KEYS *".to_owned();
+    loop {
+        let reply = world.ask(1, request.as_bytes()).remove(0);
+        assert!(reply.len() <= 1000);
+        let (names, more) = match reply.strip_suffix(" +") {
+            Some(names) => (names, true),
+            None => (reply.as_str(), false),
+        };
+        all.extend(names.split(' ').map(str::to_owned));
+        if !more {
+            break;
+        }
+        request = format!("KEYS * {}", all.last().unwrap());
+    }
+    assert_eq!(all, (0..300).map(|n| format!("key{n:03}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn replies_that_the_hub_words_stay_within_their_bounds() {
+    let mut world = World::with(Settings { name: "n".repeat(24), ..Settings::default() });
+    world.pass(Duration::from_secs(3_000_000_000));
+    for word in pigeond::wire::WORDS {
+        for request in
+            [word.as_str().to_owned(), format!("{} / ~", word.as_str()), format!("HELP {}", word.as_str())]
+        {
+            for reply in world.ask(1, request.as_bytes()) {
+                let list = ["STATS", "HELP"].contains(&request.as_str());
+                assert!(
+                    reply.is_ascii() && reply.len() <= if list { 1000 } else { 100 },
+                    "{request}: {reply}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn connections_from_one_address_are_bounded() {
+    let mut world = World::with(Settings { tcp_connections_per_address: 2, ..Settings::default() });
+    assert_eq!((world.open(0), world.open(1)), (String::new(), String::new()));
+    assert!(world.open(2).starts_with("ERR full "));
+    assert_eq!(world.closed(), [Conn(2)]);
+    world.handle(Input::Closed { conn: Conn(0), why: "gone" });
+    assert_eq!(world.open(0), "");
+}
