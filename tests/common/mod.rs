@@ -151,6 +151,10 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log: Vec<String> = self.seen.drain(..).chain(self.log.try_iter()).collect();
+            eprintln!("pigeond on port {} said: {log:#?}", self.port);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,0 +1,94 @@
+//! The examples do what they say, against the daemon.
+
+mod common;
+#[path = "common/program.rs"]
+mod program;
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::thread;
+
+use common::Daemon;
+use program::{Program, python, run, script, tool};
+
+#[test]
+fn the_counter_example_counts() {
+    let daemon = Daemon::start();
+    let printed = run(python("examples/counter.py"), &daemon, &[]);
+    assert_eq!(printed, "INC -> 1\nINC -> 2\nDEC -> 1\nhello -> hello");
+}
+
+#[test]
+fn the_shell_example_counts_and_keeps_a_value() {
+    let (Some(_), Some(client)) = (tool("nc"), script("sh", "examples/shell.sh")) else { return };
+    let daemon = Daemon::start();
+    assert_eq!(run(client, &daemon, &[]), "1\nset\ngood morning\nbye\nvisits: 1");
+}
+
+const CLIENT_PRINTS: [&str; 8] = [
+    "joined sensor 1/10",
+    "counter is 1",
+    "room/temp is 21.5",
+    "watching room/*",
+    "pushed: VAL room/temp 21.5",
+    "pushed: VAL room/temp 22",
+    "refused: no-such-key",
+    "bye",
+];
+
+#[test]
+fn the_client_example_counts_once_keeps_a_value_and_is_pushed_to() {
+    let daemon = Daemon::start();
+    prints_what_it_should(&run(python("examples/client.py"), &daemon, &["sensor"]));
+}
+
+#[test]
+fn the_client_example_counts_once_though_each_datagram_is_lost_or_doubled() {
+    let daemon = Daemon::start();
+    let relay = UdpSocket::bind("127.0.0.1:0").expect("a relay");
+    let port = relay.local_addr().expect("its address").port().to_string();
+    let mut client = python("examples/client.py");
+    client.args(["127.0.0.1", &port, "sensor"]);
+    let client = Program::start(client);
+    let hub = daemon.udp();
+    thread::spawn(move || carry_requests(&relay, &hub));
+    // A WATCH that came twice pushes the present value twice.
+    let mut lines: Vec<String> = client.rest().lines().map(str::to_owned).collect();
+    lines.dedup();
+    prints_what_it_should(&lines.join("\n"));
+    assert_eq!(common::ask(&daemon.udp(), b"GET counter"), b"1");
+}
+
+fn prints_what_it_should(printed: &str) {
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines.len(), CLIENT_PRINTS.len(), "{printed}");
+    for (line, start) in lines.into_iter().zip(CLIENT_PRINTS) {
+        assert!(line.starts_with(start), "{line:?} instead of {start:?}");
+    }
+}
+
+/// Carries each request to the hub twice, as long as the test runs.
+fn carry_requests(relay: &UdpSocket, hub: &UdpSocket) {
+    let mut buffer = [0; 2048];
+    let mut replies = None;
+    while let Ok((length, client)) = relay.recv_from(&mut buffer) {
+        let (hub_too, relay_too) = (hub.try_clone().expect("a socket"), relay.try_clone().expect("a socket"));
+        replies.get_or_insert_with(|| thread::spawn(move || carry_replies(&hub_too, &relay_too, client)));
+        let _ = hub.send(&buffer[..length]);
+        let _ = hub.send(&buffer[..length]);
+    }
+}
+
+/// Loses the first two copies of each reply, and carries the others and all that is pushed.
+fn carry_replies(hub: &UdpSocket, relay: &UdpSocket, client: SocketAddr) {
+    let mut buffer = [0; 2048];
+    let mut seen: HashMap<Vec<u8>, u32> = HashMap::new();
+    while let Ok(length) = hub.recv(&mut buffer) {
+        let reply = &buffer[..length];
+        let copies = seen.entry(reply.to_vec()).or_default();
+        *copies += 1;
+        if !reply.starts_with(b"#") || *copies > 2 {
+            let _ = relay.send_to(reply, client);
+        }
+    }
+}
