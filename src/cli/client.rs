@@ -302,7 +302,7 @@ impl Client {
             for line in parcel.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
                 match self.courier.handle_line(self.clock.now(), line) {
                     Some(Event::Finished(id, outcome)) => self.finished(id, outcome)?,
-                    Some(Event::Pushed(Push::Moved)) if !self.place.is_empty() => {
+                    Some(Event::Pushed(Push::Moved)) => {
                         let why = "this code has joined from elsewhere; the newest has the place";
                         return Err(Failure::new(Exit::Denied, why));
                     }
