@@ -39,7 +39,8 @@ pub const UDP_PAYLOAD_BYTES: usize = 65_507;
 pub const MESSAGE_BYTES: usize = 8192;
 /// Permitted range of `limits.max_message_bytes`: one Ethernet frame fits at least; one UDP payload at most,
 /// less the room that a push or an answer adds in front of the text.
-pub const MESSAGE_BYTES_RANGE: core::ops::RangeInclusive<usize> = 1500..=(UDP_PAYLOAD_BYTES - PUSH_OVERHEAD_BYTES);
+pub const MESSAGE_BYTES_RANGE: core::ops::RangeInclusive<usize> =
+    1500..=(UDP_PAYLOAD_BYTES - PUSH_OVERHEAD_BYTES);
 
 /// What a push or a tagged reply can add to a text it carries: number, mac, word, ticket, code and end.
 pub const PUSH_OVERHEAD_BYTES: usize = 160;
@@ -60,12 +61,12 @@ pub const COURIER_UNDER_WAY: usize = 32;
 pub const COURIER_QUEUE: usize = 1024;
 
 /// How long a session is remembered after its own BYE: longer than any copy lives in a network.
-pub const SESSION_LINGER: Duration = Duration::from_secs(60);
+pub const SESSION_LINGER: Duration = Duration::from_mins(1);
 
 /// Most moves of one code from peer to peer in one [`MOVES_PERIOD`]: two peers cannot fight over a code for long.
 pub const MOVES: u32 = 10;
 /// The period of [`MOVES`].
-pub const MOVES_PERIOD: Duration = Duration::from_secs(60);
+pub const MOVES_PERIOD: Duration = Duration::from_mins(1);
 
 /// How much more than three times what it sent a UDP address may be sent in one second, in bytes.
 pub const AMPLIFICATION_BYTES: u64 = 256 * 1024;
@@ -84,8 +85,15 @@ pub const SOCKETS: usize = 64;
 /// Longest name that the hub tells of itself, in bytes: INFO and HERE stay within [`REPLY_BYTES`].
 pub const HUB_NAME_BYTES: usize = 24;
 
+/// How long the end may wait for clients to read their last replies: the whole end takes less than a second.
+pub const MAX_STOP_TIME: Duration = Duration::from_millis(500);
+
 const _: () = assert!(SESSION_WINDOW >= 2 * COURIER_UNDER_WAY as u64, "twice what may be under way");
 const _: () = assert!(REPLY_BYTES < LIST_BYTES && LIST_BYTES < REPLY_DATAGRAM_BYTES);
-const _: () = assert!(MESSAGE_BYTES >= *MESSAGE_BYTES_RANGE.start() && MESSAGE_BYTES <= *MESSAGE_BYTES_RANGE.end());
-const _: () = assert!(PUSH_OVERHEAD_BYTES >= "#.  OK  \r\n".len() + SESSION_BYTES + NUMBER_DIGITS + MAC_DIGITS + NAME_BYTES);
-const _: () = assert!(PUSH_OVERHEAD_BYTES >= "@. ASK   \r\n".len() + NUMBER_DIGITS + MAC_DIGITS + 16 + NAME_BYTES);
+const _: () =
+    assert!(MESSAGE_BYTES >= *MESSAGE_BYTES_RANGE.start() && MESSAGE_BYTES <= *MESSAGE_BYTES_RANGE.end());
+const _: () = assert!(
+    PUSH_OVERHEAD_BYTES >= "#.  OK  \r\n".len() + SESSION_BYTES + NUMBER_DIGITS + MAC_DIGITS + NAME_BYTES
+);
+const _: () =
+    assert!(PUSH_OVERHEAD_BYTES >= "@. ASK   \r\n".len() + NUMBER_DIGITS + MAC_DIGITS + 16 + NAME_BYTES);

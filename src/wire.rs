@@ -10,7 +10,9 @@ mod request;
 mod tag;
 
 pub use framing::{Frame, Patience, Stream, patience};
-pub use line::{Datagram, End, Lines, Message, begins_like_http, datagram, ends_like_http, is_http, text_end};
+pub use line::{
+    Datagram, End, Lines, Message, begins_like_http, datagram, ends_like_http, is_http, text_end,
+};
 pub use reply::{ErrorName, Refusal, Reply, push};
 pub use request::{Command, Fault, Kind, Request, WORDS, Word};
 pub use tag::{Number, Tag};

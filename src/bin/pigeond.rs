@@ -1,2 +1,5 @@
-//! stub
-fn main() {}
+//! The daemon; all of it is in the library.
+
+fn main() -> std::process::ExitCode {
+    pigeond::daemon::main()
+}

@@ -1,9 +1,9 @@
 //! Cuts a stream of bytes into lines, whether its peer ends them or not (protocol, sections 1 and 8).
 
+use super::End;
 use super::line::{self, begins_like_http, ends_like_http, is_http, skip_nuls};
 use super::request::Word;
 use super::tag::Tag;
-use super::End;
 use crate::limits::PATIENT_QUIETS;
 
 /// What a stream yields.
@@ -49,9 +49,8 @@ impl Class {
             (true, true) => Self::EndedByNul,
             (true, false) if tagged => Self::Tagged,
             (true, false) => Self::Command,
-            (false, true) => Self::Text,
             (false, false) if Word::may_begin(content) || Tag::may_begin(content) => Self::Undecided,
-            (false, false) => Self::Text,
+            (false, _) => Self::Text,
         }
     }
 }

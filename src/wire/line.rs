@@ -53,7 +53,7 @@ pub enum Message<'a> {
 }
 
 /// What a datagram holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Datagram<'a> {
     /// More bytes or lines than allowed: no part of it is obeyed.
     TooLong(End),
@@ -71,14 +71,14 @@ pub fn datagram(bytes: &[u8], max_bytes: usize) -> Datagram<'_> {
     }
     let lines = Lines { rest: bytes, first: true };
     match lines.clone().next() {
-        Some(Message::Request(_)) if lines.are_too_many() => Datagram::TooLong(text_end(bytes)),
+        Some(Message::Request(_)) if lines.clone().are_too_many() => Datagram::TooLong(text_end(bytes)),
         Some(Message::Request(_)) => Datagram::Lines(lines),
         Some(Message::Text(_)) | None => Datagram::Text(bytes),
     }
 }
 
 /// The lines of a datagram, in order.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Lines<'a> {
     rest: &'a [u8],
     first: bool,
@@ -137,7 +137,7 @@ pub fn text_end(text: &[u8]) -> End {
         [.., b'\n'] => End::Lf,
         [.., b'\r'] => End::Cr,
         [.., b'\0'] => End::Nul,
-        [] | [..] => End::None,
+        [..] => End::None,
     }
 }
 
@@ -206,10 +206,12 @@ mod tests {
 
     #[test]
     fn http_is_recognised_and_nothing_else() {
-        for http in ["GET / HTTP/1.1\r\n", "POST /a HTTP/1.0", "OPTIONS * HTTP/1.1", "GET http://h/ HTTP/2\n"] {
+        for http in ["GET / HTTP/1.1\r\n", "POST /a HTTP/1.0", "OPTIONS * HTTP/1.1", "GET http://h/ HTTP/2\n"]
+        {
             assert!(is_http(http.as_bytes()), "{http}");
         }
-        for other in ["GET /a", "SET /a HTTP is old", "I like HTTP/1.1", "ALL HTTP/1.1", "", "GO / HTTP/1.1"] {
+        for other in ["GET /a", "SET /a HTTP is old", "I like HTTP/1.1", "ALL HTTP/1.1", "", "GO / HTTP/1.1"]
+        {
             assert!(!is_http(other.as_bytes()), "{other}");
         }
     }

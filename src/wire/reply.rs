@@ -121,9 +121,7 @@ impl From<Fault> for Refusal {
         match fault {
             Fault::Usage(word) => Self::new(ErrorName::Usage, word.syntax()),
             Fault::Unknown => Self::new(ErrorName::Unknown, "no command behind the tag, try HELP"),
-            Fault::NotANumber => {
-                Self::new(ErrorName::NotANumber, "n is a whole number from -2^63 to 2^63-1")
-            }
+            Fault::NotANumber => Self::new(ErrorName::NotANumber, "n is a whole number from -2^63 to 2^63-1"),
         }
     }
 }
@@ -148,14 +146,20 @@ impl Reply {
         Self { start, body: out.len(), tagged: tag.is_some() }
     }
 
-    /// Ends the reply: with what was appended since it began, or with the refusal in its place.
-    pub fn finish(self, out: &mut Vec<u8>, outcome: Result<(), Refusal>, end: End) {
+    /// Completes the reply and ends it.
+    pub fn finish(&self, out: &mut Vec<u8>, outcome: Result<(), Refusal>, end: End) {
+        self.complete(out, outcome);
+        out.extend_from_slice(end.as_bytes());
+    }
+
+    /// Completes the reply with what was appended since it began, or with the refusal in its place; its end
+    /// is still to come.
+    pub fn complete(&self, out: &mut Vec<u8>, outcome: Result<(), Refusal>) {
         match outcome {
             Ok(()) if self.tagged && out.len() == self.body => out.truncate(self.body - 1),
             Ok(()) => {}
             Err(refusal) => {
-                let keep = if self.tagged { self.body - b"OK ".len() } else { self.start };
-                out.truncate(keep);
+                out.truncate(self.outcome_start());
                 out.extend_from_slice(b"ERR ");
                 out.extend_from_slice(refusal.name.as_str().as_bytes());
                 if !refusal.why.is_empty() {
@@ -164,18 +168,21 @@ impl Reply {
                 }
             }
         }
-        out.extend_from_slice(end.as_bytes());
     }
 
-    /// Where this reply begins in `out`.
+    /// The tagged reply's outcome, from its `OK` or `ERR` on.
     #[must_use]
-    pub fn start(&self) -> usize {
-        self.start
+    pub fn outcome<'o>(&self, out: &'o [u8]) -> &'o [u8] {
+        out.get(self.outcome_start()..).unwrap_or_default()
     }
 
-    /// Where what follows the tag and its space begins in `out`: `OK` or `ERR`, or an untagged body.
-    #[must_use]
-    pub fn outcome_start(&self) -> usize {
+    /// Completes a tagged reply with an outcome that was recorded.
+    pub fn replay(&self, out: &mut Vec<u8>, outcome: &[u8]) {
+        out.truncate(self.outcome_start());
+        out.extend_from_slice(outcome);
+    }
+
+    fn outcome_start(&self) -> usize {
         if self.tagged { self.body - b"OK ".len() } else { self.start }
     }
 }

@@ -168,10 +168,8 @@ macro_rules! words {
             /// Reads a whole word.
             #[must_use]
             pub fn parse(bytes: &[u8]) -> Option<Self> {
-                $(const $word: &[u8] = $name.as_bytes();)*
-                #[expect(non_upper_case_globals, reason = "the constants carry the variants' names")]
                 match bytes {
-                    $($word => Some(Self::$word),)*
+                    $($name => Some(Self::$word),)*
                     _ => None,
                 }
             }
@@ -179,7 +177,8 @@ macro_rules! words {
             /// The word as it stands on the line.
             #[must_use]
             pub fn as_str(self) -> &'static str {
-                match self { $(Self::$word => $name),* }
+                let bytes: &[u8] = match self { $(Self::$word => $name),* };
+                str::from_utf8(bytes).unwrap_or_default()
             }
 
             /// What a tag promises for it.
@@ -204,28 +203,28 @@ macro_rules! words {
 }
 
 words! {
-    Join "JOIN" Place "JOIN code [ack]" "register under a client code";
-    Bye "BYE" Place "BYE" "give up place, watches and mailbox";
-    Who "WHO" Read "WHO [after]" "list the codes that are joined";
-    Ping "PING" Read "PING [text]" "answer pong and the text";
-    Send "SEND" Change "SEND code text" "send a text to one client";
-    All "ALL" Change "ALL text" "send a text to every other client";
-    Ask "ASK" Change "ASK code text" "ask one client and wait for its answer";
-    Answer "ANSWER" Change "ANSWER ticket text" "answer a question";
-    Get "GET" Read "GET key" "read a value";
-    Set "SET" Change "SET key text" "set a value";
-    Inc "INC" Change "INC [key] [n]" "count up, by 1 if n is left out";
-    Dec "DEC" Change "DEC [key] [n]" "count down, by 1 if n is left out";
-    Del "DEL" Change "DEL key" "delete a value";
-    Keys "KEYS" Read "KEYS [pattern] [after]" "list keys; * stands for any run";
-    Watch "WATCH" Place "WATCH pattern" "push each change of a matching value";
-    Unwatch "UNWATCH" Place "UNWATCH pattern" "stop pushing";
-    Discover "DISCOVER" Read "DISCOVER" "find a hub";
-    Shout "SHOUT" Change "SHOUT text" "broadcast a text to the LAN";
-    Info "INFO" Read "INFO" "say what hub this is";
-    Stats "STATS" Read "STATS" "show the hub's figures";
-    Help "HELP" Read "HELP [command]" "explain a command";
-    Ack "ACK" Read "ACK n" "confirm pushes up to n; never answered";
+    Join b"JOIN" Place "JOIN code [ack]" "register under a client code";
+    Bye b"BYE" Place "BYE" "give up place, watches and mailbox";
+    Who b"WHO" Read "WHO [after]" "list the codes that are joined";
+    Ping b"PING" Read "PING [text]" "answer pong and the text";
+    Send b"SEND" Change "SEND code text" "send a text to one client";
+    All b"ALL" Change "ALL text" "send a text to every other client";
+    Ask b"ASK" Change "ASK code text" "ask one client and wait for its answer";
+    Answer b"ANSWER" Change "ANSWER ticket text" "answer a question";
+    Get b"GET" Read "GET key" "read a value";
+    Set b"SET" Change "SET key text" "set a value";
+    Inc b"INC" Change "INC [key] [n]" "count up, by 1 if n is left out";
+    Dec b"DEC" Change "DEC [key] [n]" "count down, by 1 if n is left out";
+    Del b"DEL" Change "DEL key" "delete a value";
+    Keys b"KEYS" Read "KEYS [pattern] [after]" "list keys; * stands for any run";
+    Watch b"WATCH" Place "WATCH pattern" "push each change of a matching value";
+    Unwatch b"UNWATCH" Place "UNWATCH pattern" "stop pushing";
+    Discover b"DISCOVER" Read "DISCOVER" "find a hub";
+    Shout b"SHOUT" Change "SHOUT text" "broadcast a text to the LAN";
+    Info b"INFO" Read "INFO" "say what hub this is";
+    Stats b"STATS" Read "STATS" "show the hub's figures";
+    Help b"HELP" Read "HELP [command]" "explain a command";
+    Ack b"ACK" Read "ACK n" "confirm pushes up to n; never answered";
 }
 
 impl Word {
@@ -248,11 +247,11 @@ impl Word {
         Self::of(line.strip_suffix(b"\r").unwrap_or(line)).is_some()
     }
 
-    fn read<'a>(self, mut args: Args<'a>) -> Result<Command<'a>, Fault> {
+    fn read(self, mut args: Args<'_>) -> Result<Command<'_>, Fault> {
         match self {
             Self::Inc => args.amount(self).map(|(key, by)| Command::Inc { key, by }),
             Self::Dec => args.amount(self).map(|(key, by)| Command::Dec { key, by }),
-            _ => self.read_words(&mut args).filter(|_| args.is_empty()).ok_or(Fault::Usage(self)),
+            word => word.read_words(&mut args).filter(|_| args.is_empty()).ok_or(Fault::Usage(self)),
         }
     }
 
@@ -346,9 +345,7 @@ impl<'a> Args<'a> {
             (None, _) => Ok((Key::COUNTER, 1)),
             (Some(n), None) if is_whole_number(n) => Ok((Key::COUNTER, whole_number(n)?)),
             (Some(key), None) => Ok((Key::parse(key).ok_or(Fault::Usage(word))?, 1)),
-            (Some(key), Some(n)) => {
-                Ok((Key::parse(key).ok_or(Fault::Usage(word))?, whole_number(n)?))
-            }
+            (Some(key), Some(n)) => Ok((Key::parse(key).ok_or(Fault::Usage(word))?, whole_number(n)?)),
         }
     }
 }
@@ -413,7 +410,18 @@ mod tests {
 
     #[test]
     fn wrong_arguments_are_usage_and_never_text() {
-        for bad in ["GET", "GET 5", "GET a b", "BYE now", "WATCH", "WATCH a b", "HELP me", "WHO a b", "ALL", "SEND bob"] {
+        for bad in [
+            "GET",
+            "GET 5",
+            "GET a b",
+            "BYE now",
+            "WATCH",
+            "WATCH a b",
+            "HELP me",
+            "WHO a b",
+            "ALL",
+            "SEND bob",
+        ] {
             assert!(matches!(command(bad), Err(Fault::Usage(_))), "{bad}");
         }
         assert_eq!(command("ACK x y"), Ok(Command::Ack { number: None }));

@@ -136,7 +136,9 @@ mod tests {
 
     #[test]
     fn what_is_nearly_a_tag_is_none() {
-        for bad in ["#s.1", "#s.1.", "#s.1.abc INC", "#.1 INC", "#s INC", "s.1 INC", "#s.1.0123456789abcdef.x INC"] {
+        for bad in
+            ["#s.1", "#s.1.", "#s.1.abc INC", "#.1 INC", "#s INC", "s.1 INC", "#s.1.0123456789abcdef.x INC"]
+        {
             assert_eq!(Tag::split(bad.as_bytes()), None, "{bad}");
         }
         let (tag, rest) = Tag::split(b"#s-_9.12.0123456789abcdef   INC a").unwrap();

@@ -1,0 +1,18 @@
+//! The daemon: the shells around the hub, one for each thing that it must not know.
+//!
+//! One thread runs everything. Each socket and each connection has a small task that waits for the kernel,
+//! hands what came to the hub, and does what the hub says; [`core::Core`] is what they share.
+
+mod bind;
+mod core;
+mod files;
+mod holder;
+mod journal;
+mod options;
+mod run;
+mod systemd;
+mod tcp;
+mod udp;
+mod udp_send;
+
+pub use run::main;

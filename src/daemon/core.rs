@@ -1,0 +1,126 @@
+//! What all tasks of the daemon share: the hub, its actions, and the sockets to do them with.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::journal;
+use super::tcp::Streams;
+use super::udp::Sockets;
+use crate::hub::{Action, Actions, Hub, Input, Settings, Target};
+use crate::moment::Moment;
+
+/// The shared core; borrowed for one turn at a time, never across an await.
+pub(super) type Shared = Rc<RefCell<Core>>;
+
+/// The hub and its shells.
+pub(super) struct Core {
+    pub(super) hub: Hub,
+    pub(super) udp: Sockets,
+    pub(super) streams: Streams,
+    actions: Actions,
+    started: Instant,
+    /// When the timer task will wake by itself.
+    pub(super) armed: Option<Moment>,
+    /// Wakes the timer task earlier.
+    pub(super) rearm: Rc<Notify>,
+}
+
+impl Core {
+    #[expect(clippy::disallowed_methods, reason = "this is where time enters")]
+    pub(super) fn new(settings: Settings, seed: u64) -> Self {
+        let max_message_bytes = settings.max_message_bytes;
+        let unread_bytes = settings.unread_bytes;
+        Self {
+            hub: Hub::new(settings, Moment::ZERO, seed),
+            udp: Sockets::new(max_message_bytes),
+            streams: Streams::new(unread_bytes),
+            actions: Actions::default(),
+            started: Instant::now(),
+            armed: None,
+            rearm: Rc::default(),
+        }
+    }
+
+    /// What time it is.
+    pub(super) fn now(&self) -> Moment {
+        Moment::after_start(self.started.elapsed())
+    }
+
+    /// When that moment is on the machine's clock.
+    pub(super) fn instant(&self, moment: Moment) -> tokio::time::Instant {
+        (self.started + moment.since_start()).into()
+    }
+
+    /// Hands the hub what happened. What it wants done is done by [`Self::perform`].
+    pub(super) fn handle(&mut self, now: Moment, input: Input<'_>) {
+        self.hub.handle(now, input, &mut self.actions);
+    }
+
+    /// Lets time pass.
+    pub(super) fn tick(&mut self) {
+        let now = self.now();
+        self.hub.tick(now, &mut self.actions);
+        self.perform();
+    }
+
+    /// New settings, from now on.
+    pub(super) fn reconfigure(&mut self, settings: Settings) {
+        self.udp.resize(settings.max_message_bytes);
+        self.streams.unread_bytes = settings.unread_bytes;
+        self.hub.reconfigure(settings);
+    }
+
+    /// Does what the hub wants done.
+    pub(super) fn perform(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in &actions.list {
+            match action {
+                Action::Send { target: Target::Tcp(conn), range, push } => {
+                    self.streams.append(*conn, actions.slice(range), *push);
+                }
+                Action::Close(conn) => self.streams.close(*conn),
+                // Datagrams leave together, below.
+                Action::Send { target: Target::Udp { .. }, .. } | Action::Nothing => {}
+            }
+        }
+        self.udp.send_all(&actions);
+        for event in &actions.events {
+            journal::event(event);
+        }
+        actions.clear();
+        self.actions = actions;
+        for conn in self.streams.flush() {
+            let why = "does not read";
+            let now = self.now();
+            self.hub.handle(now, Input::Closed { conn, why }, &mut self.actions);
+        }
+        self.rearm_if_earlier();
+    }
+
+    /// Wakes the timer task if the hub now wants to be woken before it would wake by itself.
+    fn rearm_if_earlier(&mut self) {
+        if let Some(deadline) = self.hub.next_deadline()
+            && self.armed.is_none_or(|armed| deadline < armed)
+        {
+            self.armed = Some(deadline);
+            self.rearm.notify_one();
+        }
+    }
+}
+
+/// All addresses of this machine, and the sockets' own: what comes from them is the hub talking to itself.
+pub(super) fn own_addresses(bound: &[SocketAddr]) -> Vec<SocketAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let addresses: Vec<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).collect();
+    let mut own = bound.to_vec();
+    for port in bound.iter().map(SocketAddr::port) {
+        own.extend(addresses.iter().map(|&address| SocketAddr::new(address, port)));
+    }
+    own.sort_unstable();
+    own.dedup();
+    own
+}

@@ -1,0 +1,67 @@
+//! The log: to journald with fields when systemd has started us, else to standard error.
+
+use std::os::fd::AsFd;
+
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Registry, fmt};
+
+use crate::config::Level;
+use crate::hub::Event;
+
+/// Changes what is logged while the daemon runs.
+#[derive(Clone, Debug)]
+pub(super) struct Handle(reload::Handle<LevelFilter, Registry>);
+
+impl Handle {
+    /// Logs this level and what is worse from now on.
+    pub(super) fn set(&self, level: Level) {
+        // It fails only once the log itself is gone.
+        let _ = self.0.reload(filter(level));
+    }
+}
+
+/// Starts the log. Done once, before anything is logged.
+pub(super) fn start(level: Level) -> Handle {
+    let (filter, handle) = reload::Layer::new(filter(level));
+    let registry = tracing_subscriber::registry().with(filter);
+    let journald = if is_connected() { tracing_journald::layer().ok() } else { None };
+    // Fields are found by name: journalctl PIGEON_CLIENT=alice
+    let journald = journald.map(|layer| layer.with_field_prefix(Some("PIGEON".to_owned())));
+    let stderr = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    let stderr = journald.is_none().then_some(stderr);
+    // It fails only where a log was started before; that one is kept.
+    let _ = registry.with(journald).with(stderr).try_init();
+    Handle(handle)
+}
+
+/// Whether standard error goes to journald: systemd says which device and inode that is.
+fn is_connected() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(stat) = nix::sys::stat::fstat(std::io::stderr().as_fd()) else { return false };
+    stream == format!("{}:{}", stat.st_dev, stat.st_ino)
+}
+
+fn filter(level: Level) -> LevelFilter {
+    match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// Logs what the hub tells of: clients coming and going for everybody, a peer's mistakes for who looks closer.
+pub(super) fn event(event: &Event) {
+    match event {
+        Event::Joined { code, from } => tracing::info!(client = %code, peer = %from, "client joined"),
+        Event::Moved { code, from } => tracing::info!(client = %code, peer = %from, "client moved"),
+        Event::Left { code, why } => tracing::info!(client = %code, why, "client left"),
+        Event::Refused { from, refusal } => {
+            tracing::debug!(peer = %from, error = refusal.name.as_str(), why = refusal.why, "request refused");
+        }
+    }
+}

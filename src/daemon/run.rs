@@ -1,0 +1,309 @@
+//! Starts the daemon, keeps it going, and ends it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook_tokio::Signals;
+use tokio::task::{JoinHandle, LocalSet};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::bind::{self, Bound, Wanted};
+use super::core::{Core, Shared, own_addresses};
+use super::options::{Options, Task, USAGE};
+use super::{files, journal, systemd, tcp, udp};
+use crate::config::Config;
+use crate::hub::Summary;
+use crate::limits::MAX_STOP_TIME;
+
+/// Exit codes, as sysexits.h names them; systemd's unit does not restart after [`Exit::Config`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Ok = 0,
+    Usage = 64,
+    Software = 70,
+    System = 71,
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Runs `pigeond` with this process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args_os().skip(1)) {
+        Ok(options) => options,
+        Err(error) => return complain(Exit::Usage, &format!("{error}, see pigeond --help")),
+    };
+    match options.task {
+        Task::Help => print(USAGE),
+        Task::Version => print(concat!("pigeond ", env!("CARGO_PKG_VERSION"), "\n")),
+        Task::Run | Task::CheckConfig | Task::PrintConfig => {
+            let config = match files::read(options.config.as_deref()) {
+                Ok(config) => config,
+                Err(error) => return complain_about_config(&options.task, &error),
+            };
+            match options.task {
+                Task::CheckConfig => print("the configuration is good\n"),
+                Task::PrintConfig => print(&config.to_toml()),
+                Task::Run | Task::Help | Task::Version => run(options.config, config),
+            }
+        }
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Software.into(),
+        Ok(()) | Err(_) => Exit::Ok.into(),
+    }
+}
+
+fn complain(exit: Exit, message: &str) -> ExitCode {
+    // Nothing can be done if even that cannot be said.
+    let _ = writeln!(io::stderr(), "pigeond: {message}");
+    exit.into()
+}
+
+fn complain_about_config(task: &Task, error: &files::Error) -> ExitCode {
+    if *task == Task::Run {
+        // The journal carries it with its priority; on a terminal it reads as well.
+        journal::start(crate::config::Level::Info);
+        for line in error.to_string().lines() {
+            tracing::error!("{line}");
+        }
+        return Exit::Config.into();
+    }
+    complain(Exit::Config, &error.to_string())
+}
+
+fn run(file: Option<PathBuf>, config: Config) -> ExitCode {
+    let log = journal::start(config.log.level);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "the runtime could not be started");
+            return Exit::System.into();
+        }
+    };
+    let exit = LocalSet::new().block_on(&runtime, async {
+        match Daemon::start(file, config, log) {
+            Ok(mut daemon) => daemon.serve().await,
+            Err(error) => {
+                tracing::error!("{error}");
+                Exit::System
+            }
+        }
+    });
+    exit.into()
+}
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("{0}")]
+    Bind(#[from] bind::Error),
+    #[error("a socket could not be served: {0}")]
+    Serve(io::Error),
+    #[error("signals could not be awaited: {0}")]
+    Signals(io::Error),
+}
+
+/// A socket that is being served.
+struct Served {
+    task: JoinHandle<()>,
+    address: std::net::SocketAddr,
+    udp: Option<Rc<udp::Socket>>,
+}
+
+struct Daemon {
+    file: Option<PathBuf>,
+    config: Config,
+    log: journal::Handle,
+    shared: Shared,
+    sockets: BTreeMap<Wanted, Served>,
+    signals: Signals,
+}
+
+impl Daemon {
+    fn start(file: Option<PathBuf>, config: Config, log: journal::Handle) -> Result<Self, StartError> {
+        // Signals are awaited first: one that comes while the sockets are bound is not lost.
+        let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(StartError::Signals)?;
+        let bound = bind::bind(&bind::wanted(&config.listen))?;
+        let seed = RandomState::new().hash_one(0);
+        let core = Core::new(files::settings(&config), seed);
+        let shared = Rc::new(RefCell::new(core));
+        let mut daemon = Self { file, config, log, shared, sockets: BTreeMap::new(), signals };
+        for (wanted, socket) in bound {
+            daemon.serve_socket(wanted, socket).map_err(StartError::Serve)?;
+        }
+        daemon.configure_hub();
+        daemon.log_ports();
+        systemd::ready();
+        Ok(daemon)
+    }
+
+    fn serve_socket(&mut self, wanted: Wanted, socket: Bound) -> io::Result<()> {
+        let address = socket.address()?;
+        let shared = Rc::clone(&self.shared);
+        let served = match socket {
+            Bound::Udp(socket) => {
+                let io = tokio::net::UdpSocket::from_std(socket)?;
+                let socket = self.shared.borrow_mut().udp.add(io)?;
+                let task = tokio::task::spawn_local(udp::serve(shared, Rc::clone(&socket)));
+                Served { task, address, udp: Some(socket) }
+            }
+            Bound::Tcp(listener) => {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                let task = tokio::task::spawn_local(tcp::accept(shared, listener));
+                Served { task, address, udp: None }
+            }
+        };
+        tracing::debug!(kind = %wanted.0, %address, "listening");
+        self.sockets.insert(wanted, served);
+        Ok(())
+    }
+
+    /// Gives the hub its settings, and the port and addresses that its sockets have got.
+    fn configure_hub(&self) {
+        let mut settings = files::settings(&self.config);
+        let bound: Vec<_> = self.sockets.values().map(|served| served.address).collect();
+        let main = self.sockets.iter().find(|((_, wanted), _)| wanted.port() == self.config.listen.port);
+        if let Some((_, served)) = main {
+            settings.port = served.address.port();
+        }
+        settings.own = own_addresses(&bound);
+        self.shared.borrow_mut().reconfigure(settings);
+    }
+
+    fn log_ports(&self) {
+        let mut ports: Vec<u16> = self.sockets.values().map(|served| served.address.port()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        for port in ports {
+            tracing::info!(port, "listening on port {port}");
+        }
+    }
+
+    /// Keeps the daemon going until it is told to end.
+    async fn serve(&mut self) -> Exit {
+        let mut alive = tokio::time::interval(systemd::interval());
+        alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let rearm = Rc::clone(&self.shared.borrow().rearm);
+        let (mut summary, mut since) = (self.summary(), alive.tick().await);
+        loop {
+            let wake = self.arm();
+            tokio::select! {
+                biased;
+                // 1. The operator's word comes before anything else.
+                signal = self.signals.next() => match signal {
+                    Some(SIGHUP) => self.reload(),
+                    Some(_) | None => break,
+                },
+                // 2. Time that the hub asked to be told of.
+                () = tokio::time::sleep_until(wake) => self.shared.borrow_mut().tick(),
+                // 3. The hub wants to be woken earlier than it said.
+                () = rearm.notified() => {}
+                // 4. systemd wants to know that this loop turns.
+                now = alive.tick() => {
+                    let next = self.summary();
+                    systemd::alive(&summary, &next, now - since);
+                    (summary, since) = (next, now);
+                }
+            }
+        }
+        self.stop().await;
+        Exit::Ok
+    }
+
+    fn summary(&self) -> Summary {
+        self.shared.borrow().hub.summary()
+    }
+
+    /// Says when the hub will be woken, and remembers it.
+    fn arm(&self) -> Instant {
+        let mut core = self.shared.borrow_mut();
+        core.armed = core.hub.next_deadline();
+        // Nothing to wait for is waited for in long steps: an hour costs nothing.
+        core.armed.map_or_else(|| core.instant(core.now() + Duration::from_hours(1)), |at| core.instant(at))
+    }
+
+    /// Reads the configuration anew; a bad one changes nothing.
+    fn reload(&mut self) {
+        systemd::reloading();
+        match self.try_reload() {
+            Ok(()) => tracing::info!("the configuration was reloaded"),
+            Err(error) => {
+                for line in error.lines() {
+                    tracing::error!("{line}");
+                }
+                tracing::error!("the configuration was not reloaded, the old one stays in force");
+            }
+        }
+        systemd::ready();
+    }
+
+    fn try_reload(&mut self) -> Result<(), String> {
+        let file: Option<&Path> = self.file.as_deref();
+        let config = files::read(file).map_err(|error| error.to_string())?;
+        let wanted = bind::wanted(&config.listen);
+        let new: Vec<Wanted> =
+            wanted.iter().filter(|wanted| !self.sockets.contains_key(wanted)).copied().collect();
+        if !new.is_empty() {
+            // All new sockets are bound before any old one is given up.
+            let bound = bind::bind(&new).map_err(|error| error.to_string())?;
+            for (wanted, socket) in bound {
+                self.serve_socket(wanted, socket).map_err(|error| error.to_string())?;
+            }
+        }
+        let old: Vec<Wanted> =
+            self.sockets.keys().filter(|served| !wanted.contains(served)).copied().collect();
+        for served in old.iter().filter_map(|old| self.sockets.remove(old)) {
+            served.task.abort();
+            if let Some(socket) = &served.udp {
+                self.shared.borrow_mut().udp.remove(socket);
+            }
+        }
+        self.log.set(config.log.level);
+        self.config = config;
+        self.configure_hub();
+        if !(new.is_empty() && old.is_empty()) {
+            self.log_ports();
+        }
+        Ok(())
+    }
+
+    /// Answers what has arrived, closes everything, and is done within [`MAX_STOP_TIME`].
+    async fn stop(&mut self) {
+        systemd::stopping();
+        tracing::info!("stopping");
+        for served in self.sockets.values().filter(|served| served.udp.is_none()) {
+            served.task.abort();
+        }
+        {
+            let mut core = self.shared.borrow_mut();
+            core.drain_datagrams();
+            core.drain_streams();
+        }
+        let written = async {
+            while !self.shared.borrow().streams.all_written() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if tokio::time::timeout(MAX_STOP_TIME, written).await.is_err() {
+            tracing::warn!("some clients did not read their last replies");
+        }
+        tracing::info!("stopped");
+    }
+}

@@ -1,0 +1,67 @@
+//! What systemd is told: readiness, a line of status, that the hub's own loop still turns. Without systemd
+//! all of it does nothing.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use crate::hub::Summary;
+
+/// How often the status is brought up to date where no watchdog asks for more.
+const STATUS_EVERY: Duration = Duration::from_secs(10);
+
+/// Every socket is bound.
+pub(super) fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// The configuration is being read anew; [`ready`] follows.
+pub(super) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(_) => tell(&[NotifyState::Reloading]),
+    }
+}
+
+/// The daemon is ending.
+pub(super) fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// How often [`alive`] is called: half the watchdog's time.
+pub(super) fn interval() -> Duration {
+    sd_notify::watchdog_enabled().map_or(STATUS_EVERY, |time| (time / 2).min(STATUS_EVERY))
+}
+
+/// The hub's own loop turns; and how it is doing.
+pub(super) fn alive(before: &Summary, now: &Summary, passed: Duration) {
+    tell(&[NotifyState::Watchdog, NotifyState::Status(&status(before, now, passed))]);
+}
+
+fn status(before: &Summary, now: &Summary, passed: Duration) -> String {
+    let total = |summary: &Summary| summary.counters.requests + summary.counters.texts;
+    let answered = total(now).saturating_sub(total(before));
+    let rate = u128::from(answered) * 1000 / passed.as_millis().max(1);
+    format!("{}/{} clients, {} connections, {rate} requests/s", now.clients, now.limit, now.connections)
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::Counters;
+
+    #[test]
+    fn the_status_shows_clients_and_rate() {
+        let before = Summary { clients: 1, limit: 10, connections: 2, counters: Counters::default() };
+        let counters = Counters { requests: 90, texts: 10, ..Counters::default() };
+        let now = Summary { clients: 3, counters, ..before };
+        let line = status(&before, &now, Duration::from_secs(2));
+        assert_eq!(line, "3/10 clients, 2 connections, 50 requests/s");
+    }
+}

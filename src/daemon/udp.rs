@@ -1,0 +1,234 @@
+//! UDP: datagrams come in batches and leave in batches, from the address that they were sent to.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+
+use nix::errno::Errno;
+use nix::libc::{in_pktinfo, in6_pktinfo};
+use nix::sys::socket::{
+    ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, setsockopt, sockopt,
+};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use super::core::{Core, Shared};
+use super::udp_send::Sender;
+use crate::hub::{Action, Actions, Input, Target, Via};
+
+/// Datagrams taken from the kernel at a time, and given to it: past 16 the saving is within the noise.
+pub(super) const BATCH: usize = 16;
+
+/// Batches taken from one socket before others have their turn.
+const BATCHES_A_TURN: usize = 8;
+
+/// Batches answered at the end, from each socket: more than any receive buffer holds in small datagrams.
+const BATCHES_AT_THE_END: usize = 1024;
+
+/// One bound socket.
+pub(super) struct Socket {
+    io: UdpSocket,
+    index: u16,
+    /// Whether it listens on all addresses, so that each datagram must tell which it was sent to.
+    wildcard: bool,
+    is_v4: bool,
+}
+
+/// All UDP sockets, and what they share.
+pub(super) struct Sockets {
+    slots: Vec<Option<Rc<Socket>>>,
+    buffers: Vec<Vec<u8>>,
+    sender: Sender,
+}
+
+impl Sockets {
+    pub(super) fn new(max_message_bytes: usize) -> Self {
+        let mut sockets =
+            Self { slots: Vec::new(), buffers: vec![Vec::new(); BATCH], sender: Sender::default() };
+        sockets.resize(max_message_bytes);
+        sockets
+    }
+
+    /// Makes room for datagrams of this length, and one byte more, which tells those that are too long.
+    pub(super) fn resize(&mut self, max_message_bytes: usize) {
+        for buffer in &mut self.buffers {
+            *buffer = vec![0; max_message_bytes + 1];
+        }
+    }
+
+    /// Adds a bound socket.
+    pub(super) fn add(&mut self, io: UdpSocket) -> io::Result<Rc<Socket>> {
+        let local = io.local_addr()?;
+        let (wildcard, is_v4) = (local.ip().is_unspecified(), local.is_ipv4());
+        if wildcard && is_v4 {
+            setsockopt(&io, sockopt::Ipv4PacketInfo, &true)?;
+        } else if !is_v4 {
+            // Specific sockets need it too: for the interface of link-local peers, and to know multicast.
+            setsockopt(&io, sockopt::Ipv6RecvPacketInfo, &true)?;
+        }
+        let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let index = u16::try_from(free).map_err(io::Error::other)?;
+        let socket = Rc::new(Socket { io, index, wildcard, is_v4 });
+        if free == self.slots.len() {
+            self.slots.push(None);
+        }
+        if let Some(slot) = self.slots.get_mut(free) {
+            *slot = Some(Rc::clone(&socket));
+        }
+        Ok(socket)
+    }
+
+    /// Forgets a socket. Who came by it is answered by another of its family.
+    pub(super) fn remove(&mut self, socket: &Rc<Socket>) {
+        if let Some(slot) = self.slots.get_mut(usize::from(socket.index)) {
+            *slot = None;
+        }
+    }
+
+    /// Sends every datagram of these actions. What the kernel will not take is lost, as datagrams are.
+    pub(super) fn send_all(&mut self, actions: &Actions) {
+        for action in &actions.list {
+            if let Action::Send { target: Target::Udp { to, via }, range, .. } = action {
+                self.sender.add(*to, *via, range.clone());
+            }
+        }
+        let slots = &self.slots;
+        self.sender.send(&actions.bytes, |to, via| {
+            let came_by = slots.get(usize::from(via.socket)).and_then(Option::as_ref);
+            let same_family = |socket: &&Rc<Socket>| socket.is_v4 == to.is_ipv4();
+            let socket = came_by.filter(same_family).or_else(|| slots.iter().flatten().find(same_family))?;
+            Some((socket.io.as_raw_fd(), via.local.filter(|_| socket.wildcard)))
+        });
+    }
+}
+
+/// Serves one socket for ever.
+pub(super) async fn serve(shared: Shared, socket: Rc<Socket>) {
+    let mut headers = Headers::new();
+    loop {
+        if let Err(error) = socket.io.readable().await {
+            tracing::error!(%error, "a UDP socket failed");
+            return;
+        }
+        for _ in 0..BATCHES_A_TURN {
+            if !shared.borrow_mut().receive(&socket, &mut headers) {
+                break;
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+impl Core {
+    /// Answers what has come on all sockets, and nothing more.
+    pub(super) fn drain_datagrams(&mut self) {
+        let sockets: Vec<_> = self.udp.slots.iter().flatten().cloned().collect();
+        for socket in sockets {
+            let mut headers = Headers::new();
+            for _ in 0..BATCHES_AT_THE_END {
+                if !self.receive(&socket, &mut headers) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Takes one batch from a socket and answers it; `false` once there is no more.
+    fn receive(&mut self, socket: &Socket, headers: &mut Headers) -> bool {
+        let mut buffers = std::mem::take(&mut self.udp.buffers);
+        let now = self.now();
+        let mut received = 0;
+        // A short batch has emptied the socket: saying so spares the call that would find out.
+        let result = socket.io.try_io(Interest::READABLE, || {
+            received = self.receive_batch(now, socket, headers, &mut buffers)?;
+            if received < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        self.udp.buffers = buffers;
+        if received > 0 {
+            self.perform();
+        }
+        match result {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            // Errors of one datagram, such as an ICMP that answers an earlier one, concern nobody else.
+            Err(error) => {
+                tracing::debug!(%error, "a UDP socket reported an error");
+                true
+            }
+        }
+    }
+
+    fn receive_batch(
+        &mut self,
+        now: crate::moment::Moment,
+        socket: &Socket,
+        headers: &mut Headers,
+        buffers: &mut [Vec<u8>],
+    ) -> io::Result<usize> {
+        let mut arrived = [const { None }; BATCH];
+        {
+            let mut slices = buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]);
+            let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
+                std::array::from_fn(|_| slices.next().unwrap_or_else(|| [IoSliceMut::new(&mut [])]));
+            let flags = MsgFlags::MSG_DONTWAIT;
+            let results = recvmmsg(socket.io.as_raw_fd(), &mut headers.0, slices.iter_mut(), flags, None)?;
+            for (slot, message) in arrived.iter_mut().zip(results) {
+                let info = message.cmsgs().ok().and_then(|mut cmsgs| cmsgs.next());
+                *slot = Some((message.bytes, message.address, info));
+            }
+        }
+        let mut count = 0;
+        for ((bytes, address, info), buffer) in arrived.into_iter().flatten().zip(buffers) {
+            count += 1;
+            let Some(from) = address.as_ref().and_then(socket_address) else { continue };
+            let Some(bytes) = buffer.get(..bytes) else { continue };
+            let (via, to_many) = via(socket, info.as_ref());
+            self.handle(now, Input::Datagram { from, via, to_many, bytes });
+        }
+        Ok(count)
+    }
+}
+
+/// Room for one batch of received headers.
+struct Headers(MultiHeaders<SockaddrStorage>);
+
+impl Headers {
+    fn new() -> Self {
+        Self(MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(in6_pktinfo))))
+    }
+}
+
+/// Where a datagram came in, and whether it was sent to many.
+fn via(socket: &Socket, info: Option<&ControlMessageOwned>) -> (Via, bool) {
+    let mut via = Via { socket: socket.index, local: None, interface: 0 };
+    match info {
+        Some(ControlMessageOwned::Ipv4PacketInfo(in_pktinfo { ipi_spec_dst, ipi_addr, .. })) => {
+            via.local = Some(IpAddr::V4(u32::from_be(ipi_spec_dst.s_addr).into()));
+            (via, ipi_spec_dst.s_addr != ipi_addr.s_addr)
+        }
+        Some(ControlMessageOwned::Ipv6PacketInfo(in6_pktinfo { ipi6_addr, ipi6_ifindex })) => {
+            let address = std::net::Ipv6Addr::from(ipi6_addr.s6_addr);
+            if address.is_unicast_link_local() || address.is_multicast() {
+                via.interface = *ipi6_ifindex;
+            }
+            via.local = (!address.is_multicast()).then_some(IpAddr::V6(address));
+            (via, address.is_multicast())
+        }
+        _ => (via, false),
+    }
+}
+
+/// The peer's address; its IPv6 flow is no part of who it is.
+fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(&v4) = address.as_sockaddr_in() {
+        return Some(SocketAddrV4::from(v4).into());
+    }
+    let v6 = SocketAddrV6::from(*address.as_sockaddr_in6()?);
+    Some(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into())
+}
+
+/// Whether an error means that the kernel cannot segment for us.
+pub(super) fn refuses_segmentation(error: Errno) -> bool {
+    matches!(error, Errno::EINVAL | Errno::EIO | Errno::EOPNOTSUPP | Errno::ENOPROTOOPT | Errno::EMSGSIZE)
+}

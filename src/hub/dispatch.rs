@@ -1,0 +1,301 @@
+//! From what came to what is done: datagrams, tags, and one step from each request to its store.
+
+use core::net::SocketAddr;
+
+use super::access::{Access, Budget};
+use super::actions::{Actions, Target, Via};
+use super::sessions::{self, Verdict, fingerprint};
+use super::settings::TextReply;
+use super::timers::Due;
+use super::{Asker, Hub, Slot};
+use crate::limits::REPLY_DATAGRAM_BYTES;
+use crate::moment::Moment;
+use crate::names::Key;
+use crate::wire::{
+    Command, Datagram, ErrorName, Kind, Lines, Message, Refusal, Reply, Request, Tag, Word, datagram,
+    text_end,
+};
+
+/// The refusal of a datagram or line that is too long.
+pub(super) const TOO_LONG: Refusal =
+    Refusal::new(ErrorName::TooLong, "more bytes or lines than allowed (limits.max_message_bytes)");
+const OVER_BUDGET: Refusal =
+    Refusal::new(ErrorName::Busy, "too much was sent to your address, try in a second");
+const NO_KEYS: Refusal =
+    Refusal::new(ErrorName::Denied, "this hub has no keys, send the tag without a proof");
+const GUESTS: Refusal = Refusal::new(ErrorName::Denied, "not for guests here (access.guests), JOIN first");
+
+impl Hub {
+    /// Answers a datagram.
+    pub(super) fn datagram(
+        &mut self,
+        now: Moment,
+        from: SocketAddr,
+        via: Via,
+        to_many: bool,
+        bytes: &[u8],
+        out: &mut Actions,
+    ) {
+        self.counters.datagrams += 1;
+        if !Access::admits(&self.settings, from, &via) {
+            self.counters.strangers += 1;
+            return;
+        }
+        let target = Target::Udp { to: from, via };
+        let place = self.clients.at(target.peer());
+        if let Some(client) = place.and_then(|place| self.clients.get_mut(place)) {
+            client.heard = now;
+        }
+        self.access.received(now, from.ip(), bytes.len());
+        let mut asker = Asker { now, target, from, place, closes: false };
+        match datagram(bytes, self.settings.max_message_bytes) {
+            Datagram::Lines(lines) => self.lines(&mut asker, lines, to_many, out),
+            Datagram::Text(text) => self.text_datagram(&asker, text, out),
+            Datagram::TooLong(_) if to_many => {}
+            Datagram::TooLong(end) => {
+                let refusal = self.refused(from, TOO_LONG, out);
+                self.reply_alone(&asker, out, |_, replies| {
+                    Reply::begin(replies, None).finish(replies, Err(refusal), end);
+                });
+            }
+        }
+    }
+
+    fn text_datagram(&mut self, asker: &Asker, text: &[u8], out: &mut Actions) {
+        if !self.access.text(asker.now, asker.address(), self.settings.text_per_second) {
+            self.counters.texts_dropped += 1;
+            return;
+        }
+        if self.access.budget(asker.now, asker.address()) == Budget::Within {
+            self.reply_alone(asker, out, |hub, replies| hub.text(text, replies));
+        }
+    }
+
+    /// Sends one reply in a datagram of its own.
+    fn reply_alone(&mut self, asker: &Asker, out: &mut Actions, write: impl FnOnce(&mut Self, &mut Vec<u8>)) {
+        let mut replies = core::mem::take(&mut self.replies);
+        write(self, &mut replies);
+        self.access.sent(asker.now, asker.address(), replies.len());
+        out.reply(asker.target, &replies);
+        replies.clear();
+        self.replies = replies;
+    }
+
+    /// Answers the lines of a datagram, together as far as one datagram holds the replies.
+    fn lines(&mut self, asker: &mut Asker, lines: Lines<'_>, to_many: bool, out: &mut Actions) {
+        let mut replies = core::mem::take(&mut self.replies);
+        let mut reserved = Some(out.reserve());
+        let mut any = false;
+        for message in lines {
+            let start = replies.len();
+            if !self.line(asker, &message, to_many, &mut replies, out) {
+                continue;
+            }
+            if any && replies.len() > REPLY_DATAGRAM_BYTES {
+                let (full, _) = replies.split_at(start);
+                self.flush(asker, reserved.take(), full, out);
+                replies.drain(..start);
+            }
+            any = true;
+        }
+        if any {
+            self.flush(asker, reserved, &replies, out);
+        }
+        replies.clear();
+        self.replies = replies;
+    }
+
+    fn flush(&mut self, asker: &Asker, reserved: Option<usize>, replies: &[u8], out: &mut Actions) {
+        self.access.sent(asker.now, asker.address(), replies.len());
+        match reserved {
+            Some(place) => out.fill(place, asker.target, replies),
+            None => out.reply(asker.target, replies),
+        }
+    }
+
+    /// Answers one line of a datagram; `false` if it has no reply.
+    fn line(
+        &mut self,
+        asker: &mut Asker,
+        message: &Message<'_>,
+        to_many: bool,
+        replies: &mut Vec<u8>,
+        out: &mut Actions,
+    ) -> bool {
+        let request = match message {
+            Message::Text(text) => {
+                self.text(text, replies);
+                return true;
+            }
+            Message::Request(request) => request,
+        };
+        // What is sent to everybody may ask who is there, and nothing else.
+        if to_many && !matches!(request.command, Ok(Command::Ping { .. } | Command::Discover)) {
+            return false;
+        }
+        match self.access.budget(asker.now, asker.address()) {
+            Budget::Within => self.request(asker, request, replies, out),
+            Budget::Exceeded => {
+                self.counters.over_budget += 1;
+                let reply = Reply::begin(replies, request.tag.as_ref());
+                reply.finish(replies, Err(OVER_BUDGET), request.end);
+                true
+            }
+            Budget::Silence => {
+                self.counters.over_budget += 1;
+                false
+            }
+        }
+    }
+
+    /// Answers plain text, its end included.
+    pub(super) fn text(&mut self, text: &[u8], replies: &mut Vec<u8>) {
+        self.counters.texts += 1;
+        let own = if self.settings.text_answers.is_empty() { None } else { self.own_answer(text) };
+        match (own, &self.settings.text_reply) {
+            (Some(answer), _) | (None, TextReply::Fixed(answer)) => {
+                replies.extend_from_slice(answer.as_bytes());
+            }
+            (None, TextReply::Echo) => {
+                replies.extend_from_slice(text);
+                return;
+            }
+            (None, TextReply::Counter) => {
+                if self.values.get(Key::COUNTER, replies).is_err() {
+                    replies.push(b'0');
+                }
+            }
+        }
+        replies.extend_from_slice(text_end(text).as_bytes());
+    }
+
+    /// The answer that the operator set for just this message, without its end and padding.
+    fn own_answer(&self, text: &[u8]) -> Option<&String> {
+        let padding: &[char] = &['\r', '\n', '\0'];
+        self.settings.text_answers.get(str::from_utf8(text).ok()?.trim_end_matches(padding))
+    }
+
+    /// Answers a request; `false` if it has no reply.
+    pub(super) fn request(
+        &mut self,
+        asker: &mut Asker,
+        request: &Request<'_>,
+        replies: &mut Vec<u8>,
+        out: &mut Actions,
+    ) -> bool {
+        self.counters.requests += 1;
+        if matches!(request.command, Ok(Command::Ack { .. })) {
+            return false;
+        }
+        let reply = Reply::begin(replies, request.tag.as_ref());
+        if let Some(tag) = &request.tag { self.tagged(asker, tag, request, &reply, replies, out) } else {
+            let outcome = self.perform(asker, request, replies, out);
+            if let (Ok(()), Ok(Command::Join { code, .. })) = (outcome, &request.command) {
+                self.sessions.claim(*code, None);
+            }
+            reply.complete(replies, outcome);
+        }
+        replies.extend_from_slice(request.end.as_bytes());
+        true
+    }
+
+    /// Does what is asked, if it may be.
+    fn perform(
+        &mut self,
+        asker: &mut Asker,
+        request: &Request<'_>,
+        replies: &mut Vec<u8>,
+        out: &mut Actions,
+    ) -> Result<(), Refusal> {
+        self.permitted(asker, request)
+            .and_then(|command| self.execute(asker, &command, request.end, replies, out))
+            .map_err(|refusal| self.refused(asker.from, refusal, out))
+    }
+
+    /// The command, if it was read and the asker may ask it.
+    fn permitted<'a>(&self, asker: &Asker, request: &Request<'a>) -> Result<Command<'a>, Refusal> {
+        let command = request.command?;
+        let always = matches!(command.word(), Word::Join | Word::Bye | Word::Help);
+        match &self.settings.guests {
+            Some(words) if asker.place.is_none() && !always && !words.contains(&command.word()) => {
+                Err(GUESTS)
+            }
+            Some(_) | None => Ok(command),
+        }
+    }
+
+    /// Does a tagged request, unless it was done, and completes its reply.
+    fn tagged(
+        &mut self,
+        asker: &mut Asker,
+        tag: &Tag<'_>,
+        request: &Request<'_>,
+        reply: &Reply,
+        replies: &mut Vec<u8>,
+        out: &mut Actions,
+    ) {
+        let kind = request.command.map_or(Kind::Read, |command| command.word().kind());
+        let print = fingerprint(request.line);
+        let session = match self.session(asker, tag) {
+            Ok(session) => session,
+            Err(refusal) => return reply.complete(replies, Err(self.refused(asker.from, refusal, out))),
+        };
+        match self.sessions.check(asker.now, session, (tag.number, kind, print)) {
+            Ok(Verdict::Do) => {}
+            Ok(Verdict::Done(outcome)) => return reply.replay(replies, outcome),
+            Err(refusal) => return reply.complete(replies, Err(self.refused(asker.from, refusal, out))),
+        }
+        let outcome = self.perform(asker, request, replies, out);
+        reply.complete(replies, outcome);
+        match (kind, outcome) {
+            (Kind::Place, Ok(())) => self.placed(session, tag, print, request),
+            (Kind::Read, _) | (Kind::Place, Err(_)) => {}
+            (Kind::Change, Err(refusal)) if refusal.name.is_no_answer() => {}
+            (Kind::Change, _) => self.sessions.record(session, tag.number, print, reply.outcome(replies)),
+        }
+    }
+
+    /// The tag's session, opened if it is its first request.
+    fn session(&mut self, asker: &Asker, tag: &Tag<'_>) -> Result<Slot, Refusal> {
+        if tag.mac.is_some() {
+            return Err(NO_KEYS);
+        }
+        let bounds = sessions::Bounds {
+            sessions: self.settings.sessions,
+            per_address: self.settings.sessions_per_address,
+        };
+        let (session, opened) = self.sessions.find_or_open(asker.now, tag, asker.address(), bounds)?;
+        if opened {
+            self.wake_session(session);
+        }
+        Ok(session)
+    }
+
+    fn placed(&mut self, session: Slot, tag: &Tag<'_>, print: u64, request: &Request<'_>) {
+        let bye = request.command == Ok(Command::Bye);
+        self.sessions.placed(session, tag.number, print, bye);
+        if let Ok(Command::Join { code, .. }) = request.command {
+            self.sessions.claim(code, Some(session));
+        }
+        if bye {
+            self.wake_session(session);
+        }
+    }
+
+    fn wake_session(&mut self, session: Slot) {
+        if let Some((ends, held)) = self.sessions.ends(session, self.settings.session_idle) {
+            self.timers.reset(held, Some(ends), Due::Session(session));
+        }
+    }
+
+    /// A session may have been idle too long, or its client may have said BYE a minute ago.
+    pub(super) fn session_due(&mut self, now: Moment, session: Slot) {
+        let Some((ends, held)) = self.sessions.ends(session, self.settings.session_idle) else { return };
+        *held = None;
+        if ends > now {
+            self.timers.reset(held, Some(ends), Due::Session(session));
+        } else {
+            self.sessions.forget(session);
+        }
+    }
+}

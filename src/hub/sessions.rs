@@ -1,0 +1,360 @@
+//! Exactly once: what each session has asked and been told (protocol, section 4).
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use super::directory::{Directory, Slot};
+use super::tally::Tally;
+use crate::limits::{SESSION_LINGER, SESSION_WINDOW};
+use crate::moment::Moment;
+use crate::names::{Code, Session as Name};
+use crate::wire::{ErrorName, Kind, Number, Refusal, Tag};
+
+/// Recorded replies up to this length need no memory of their own; counters and `sent` are far shorter.
+const INLINE_BYTES: usize = 22;
+
+/// A recorded reply, from its `OK` or `ERR` on, without its end.
+#[derive(Clone, Debug)]
+enum Recorded {
+    Short(u8, [u8; INLINE_BYTES]),
+    Long(Box<[u8]>),
+}
+
+impl Recorded {
+    fn new(outcome: &[u8]) -> Self {
+        let mut bytes = [0; INLINE_BYTES];
+        match (bytes.get_mut(..outcome.len()), u8::try_from(outcome.len())) {
+            (Some(short), Ok(length)) => {
+                short.copy_from_slice(outcome);
+                Self::Short(length, bytes)
+            }
+            (None, _) | (_, Err(_)) => Self::Long(outcome.into()),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(length, bytes) => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+/// What was done under one number.
+#[derive(Clone, Debug)]
+struct Record {
+    number: Number,
+    fingerprint: u64,
+    outcome: Recorded,
+}
+
+/// One client's run.
+#[derive(Debug)]
+struct Session {
+    opener: IpAddr,
+    /// The highest number so far.
+    highest: u64,
+    /// The last numbers' records, each at its number modulo the window.
+    window: Vec<Option<Record>>,
+    /// The highest JOIN, BYE, WATCH or UNWATCH done, and its line.
+    place: Option<(Number, u64)>,
+    /// Whether another session has since joined under this one's code.
+    superseded: bool,
+    /// The code it last joined under.
+    claimed: Option<Box<str>>,
+    touched: Moment,
+    /// Whether its client has said BYE, and nothing new since.
+    bye: bool,
+    /// When it is to be asked whether it has ended.
+    due: Option<Moment>,
+}
+
+impl Session {
+    fn index(number: Number) -> usize {
+        // The remainder is below the window's length, which fits any usize.
+        usize::try_from(number.get() % SESSION_WINDOW).unwrap_or_default()
+    }
+
+    fn record(&self, number: Number) -> Option<&Record> {
+        let record = self.window.get(Self::index(number))?.as_ref()?;
+        (record.number == number).then_some(record)
+    }
+
+    fn ends(&self, idle: Duration) -> Moment {
+        self.touched + if self.bye { SESSION_LINGER.min(idle) } else { idle }
+    }
+}
+
+/// What to do with a tagged request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict<'a> {
+    /// Do it.
+    Do,
+    /// It was done: this was the outcome.
+    Done(&'a [u8]),
+}
+
+/// Bounds on what is remembered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Sessions in all.
+    pub(super) sessions: usize,
+    /// Sessions that one source address may open.
+    pub(super) per_address: usize,
+}
+
+/// All sessions.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    directory: Directory<Session>,
+    openers: Tally,
+    /// Which session last joined under a code.
+    claims: Directory<Slot>,
+}
+
+impl Sessions {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { directory: Directory::new(seed), openers: Tally::new(seed), claims: Directory::new(seed) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.directory.len()
+    }
+
+    /// The tag's session, opened if this is its number 1; says whether it was opened now.
+    pub(super) fn find_or_open(
+        &mut self,
+        now: Moment,
+        tag: &Tag<'_>,
+        opener: IpAddr,
+        bounds: Bounds,
+    ) -> Result<(Slot, bool), Refusal> {
+        if let Some(slot) = self.find(tag.session) {
+            return Ok((slot, false));
+        }
+        if tag.number != Number::FIRST {
+            return Err(UNOPENED);
+        }
+        if self.directory.len() >= bounds.sessions || !self.openers.add(opener, bounds.per_address) {
+            return Err(TOO_MANY);
+        }
+        let session = Session {
+            opener,
+            highest: 0,
+            window: Vec::new(),
+            place: None,
+            superseded: false,
+            claimed: None,
+            touched: now,
+            bye: false,
+            due: None,
+        };
+        Ok((self.directory.insert(tag.session.as_str(), session).0, true))
+    }
+
+    /// What to do with a request of this kind, by its number and its line's fingerprint.
+    pub(super) fn check(
+        &mut self,
+        now: Moment,
+        slot: Slot,
+        request: (Number, Kind, u64),
+    ) -> Result<Verdict<'_>, Refusal> {
+        let (number, kind, fingerprint) = request;
+        let Some(session) = self.directory.get_mut(slot) else { return Err(UNOPENED) };
+        session.touched = now;
+        if number.get() + SESSION_WINDOW <= session.highest {
+            return Err(STALE);
+        }
+        if number.get() > session.highest {
+            session.highest = number.get();
+            session.bye = false;
+        }
+        if let Some(record) = session.record(number) {
+            let same = record.fingerprint == fingerprint;
+            return if same { Ok(Verdict::Done(record.outcome.as_bytes())) } else { Err(REUSED) };
+        }
+        match session.place {
+            Some((place, line)) if place == number && line != fingerprint => Err(REUSED),
+            Some((place, _))
+                if kind == Kind::Place && (number < place || (number == place && session.superseded)) =>
+            {
+                Err(STALE_PLACE)
+            }
+            Some(_) | None => Ok(Verdict::Do),
+        }
+    }
+
+    /// Records the outcome of something that changes something.
+    pub(super) fn record(&mut self, slot: Slot, number: Number, fingerprint: u64, outcome: &[u8]) {
+        let Some(session) = self.directory.get_mut(slot) else { return };
+        let index = Session::index(number);
+        if session.window.len() <= index {
+            session.window.resize(index + 1, None);
+        }
+        if let Some(record) = session.window.get_mut(index) {
+            *record = Some(Record { number, fingerprint, outcome: Recorded::new(outcome) });
+        }
+    }
+
+    /// Remembers that a JOIN, BYE, WATCH or UNWATCH was done.
+    pub(super) fn placed(&mut self, slot: Slot, number: Number, fingerprint: u64, is_bye: bool) {
+        let Some(session) = self.directory.get_mut(slot) else { return };
+        if session.place.is_none_or(|(place, _)| place != number) {
+            session.superseded = false;
+        }
+        session.place = Some((number, fingerprint));
+        session.bye = is_bye;
+    }
+
+    /// Remembers who last joined under a code, `None` being an untagged JOIN: late copies of an earlier
+    /// session's JOIN are then stale.
+    pub(super) fn claim(&mut self, code: Code<'_>, slot: Option<Slot>) {
+        let held = self.claims.find(code.as_str());
+        let before = held.and_then(|held| self.claims.get(held)).copied();
+        if let Some(before) = before.filter(|&before| Some(before) != slot) {
+            if let Some(session) = self.directory.get_mut(before) {
+                (session.superseded, session.claimed) = (true, None);
+            }
+            held.and_then(|held| self.claims.remove(held));
+        }
+        if let Some(slot) = slot {
+            self.give_up_claim(slot);
+            self.claims.insert(code.as_str(), slot);
+            if let Some(session) = self.directory.get_mut(slot) {
+                session.claimed = Some(code.as_str().into());
+            }
+        }
+    }
+
+    fn give_up_claim(&mut self, slot: Slot) {
+        let claimed = self.directory.get_mut(slot).and_then(|session| session.claimed.take());
+        if let Some(claim) = claimed.and_then(|code| self.claims.find(&code)) {
+            self.claims.remove(claim);
+        }
+    }
+
+    /// When a session ends, unless it is heard of again; and where it remembers its deadline.
+    pub(super) fn ends(&mut self, slot: Slot, idle: Duration) -> Option<(Moment, &mut Option<Moment>)> {
+        self.directory.get_mut(slot).map(|session| (session.ends(idle), &mut session.due))
+    }
+
+    /// Forgets a session.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        self.give_up_claim(slot);
+        if let Some((_, session)) = self.directory.remove(slot) {
+            self.openers.remove(session.opener);
+        }
+    }
+
+    fn find(&self, name: Name<'_>) -> Option<Slot> {
+        self.directory.find(name.as_str())
+    }
+}
+
+/// Tells two lines under one tag apart. FNV-1a in 64 bits: fixed for all time, since it is compared across
+/// restarts; a client that wants to confuse it can only confuse itself.
+pub(super) fn fingerprint(line: &[u8]) -> u64 {
+    line.iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+const UNOPENED: Refusal = Refusal::new(ErrorName::Unopened, "no such session, begin a new one with number 1");
+const TOO_MANY: Refusal = Refusal::new(ErrorName::Busy, "too many sessions are open, try again later");
+const STALE: Refusal = Refusal::new(ErrorName::Stale, "64 or more below the newest number, not done now");
+const STALE_PLACE: Refusal =
+    Refusal::new(ErrorName::Stale, "a later request has taken its place, not done now");
+const REUSED: Refusal = Refusal::new(ErrorName::Reused, "this number was used for another line");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::net::Ipv4Addr;
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const BOUNDS: Bounds = Bounds { sessions: 3, per_address: 2 };
+
+    fn open(sessions: &mut Sessions, line: &str, from: IpAddr) -> Result<(Slot, bool), Refusal> {
+        sessions.find_or_open(Moment::ZERO, &Tag::split(line.as_bytes()).unwrap().0, from, BOUNDS)
+    }
+
+    #[test]
+    fn sessions_are_bounded_in_all_and_per_address() {
+        let there = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+        let mut sessions = Sessions::new(1);
+        let (first, opened) = open(&mut sessions, "#a.1 ", HERE).unwrap();
+        assert!(opened);
+        assert_eq!(open(&mut sessions, "#a.7 ", there), Ok((first, false)));
+        open(&mut sessions, "#b.1 ", HERE).unwrap();
+        assert_eq!(open(&mut sessions, "#c.1 ", HERE), Err(TOO_MANY));
+        assert_eq!(open(&mut sessions, "#c.2 ", there), Err(UNOPENED));
+        open(&mut sessions, "#c.1 ", there).unwrap();
+        assert_eq!(open(&mut sessions, "#d.1 ", there), Err(TOO_MANY));
+        sessions.forget(first);
+        open(&mut sessions, "#d.1 ", there).unwrap();
+        assert_eq!((sessions.len(), sessions.openers.total()), (3, 3));
+    }
+
+    #[test]
+    fn an_earlier_join_is_stale_once_another_session_has_joined_under_the_code() {
+        let ann = Code::parse(b"ann").unwrap();
+        let mut sessions = Sessions::new(1);
+        let (a, _) = open(&mut sessions, "#a.1 ", HERE).unwrap();
+        let (b, _) = open(&mut sessions, "#b.1 ", HERE).unwrap();
+        let join = (Number::FIRST, Kind::Place, 7);
+        for (session, other) in [(a, Some(b)), (b, None)] {
+            let check = |sessions: &mut Sessions| sessions.check(Moment::ZERO, session, join).map(|_| ());
+            assert_eq!(check(&mut sessions), Ok(()));
+            sessions.placed(session, Number::FIRST, 7, false);
+            sessions.claim(ann, Some(session));
+            assert_eq!(check(&mut sessions), Ok(()), "a copy is done anew");
+            sessions.claim(ann, other);
+            assert_eq!(check(&mut sessions), Err(STALE_PLACE));
+        }
+    }
+
+    #[test]
+    fn a_session_lingers_a_minute_after_its_bye_and_comes_back_if_it_goes_on() {
+        let idle = Duration::from_hours(1);
+        let mut sessions = Sessions::new(1);
+        let (slot, _) = open(&mut sessions, "#a.1 ", HERE).unwrap();
+        sessions.check(Moment::ZERO, slot, (Number::FIRST, Kind::Place, 1)).unwrap();
+        sessions.placed(slot, Number::FIRST, 1, true);
+        assert_eq!(sessions.ends(slot, idle), Some((Moment::ZERO + SESSION_LINGER, &mut None)));
+        let second = Number::new(2).unwrap();
+        sessions.check(Moment::ZERO, slot, (second, Kind::Read, 1)).unwrap();
+        assert_eq!(sessions.ends(slot, idle), Some((Moment::ZERO + idle, &mut None)));
+    }
+
+    proptest! {
+        #[test]
+        fn the_window_equals_a_map_of_the_last_64(steps in prop::collection::vec((1..200_u64, 0..3_u64), 1..200)) {
+            let mut sessions = Sessions::new(1);
+            let (slot, _) = open(&mut sessions, "#a.1 ", HERE).unwrap();
+            let mut model: BTreeMap<u64, (u64, Vec<u8>)> = BTreeMap::new();
+            let mut highest = 0;
+            for (step, (n, line)) in steps.into_iter().enumerate() {
+                let number = Number::new(n).unwrap();
+                let verdict = sessions.check(Moment::ZERO, slot, (number, Kind::Change, line));
+                if n + 64 <= highest {
+                    prop_assert_eq!(verdict, Err(STALE));
+                    continue;
+                }
+                highest = highest.max(n);
+                match model.get(&n) {
+                    Some((known, outcome)) if *known == line => {
+                        prop_assert_eq!(verdict, Ok(Verdict::Done(outcome)));
+                    }
+                    Some(_) => prop_assert_eq!(verdict, Err(REUSED)),
+                    None => {
+                        prop_assert_eq!(verdict, Ok(Verdict::Do));
+                        let outcome = vec![b'x'; step];
+                        sessions.record(slot, number, line, &outcome);
+                        model.insert(n, (line, outcome));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What an operator decides about the hub, as plain data.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+
+use crate::limits;
+use crate::wire::Word;
+
+/// How plain text is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextReply {
+    /// With the same bytes.
+    Echo,
+    /// With the value of the key `counter`, as the classic tutorial does.
+    Counter,
+    /// With this text.
+    Fixed(String),
+}
+
+/// Whom the hub answers at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Networks {
+    /// Loopback, private and link-local addresses.
+    Local,
+    /// These networks.
+    List(Vec<IpNet>),
+}
+
+impl Networks {
+    /// Whether an address lies within.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self, address) {
+            (Self::Local, IpAddr::V4(v4)) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+            (Self::Local, IpAddr::V6(v6)) => {
+                v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()
+            }
+            (Self::List(networks), address) => networks.iter().any(|network| network.contains(&address)),
+        }
+    }
+}
+
+/// Settings of the hub; each is explained in `config/pigeond.toml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are named as the settings in the configuration file")]
+pub struct Settings {
+    pub name: String,
+    pub version: &'static str,
+    pub port: u16,
+    /// The hub's own sockets: a datagram from one of them is never answered.
+    pub own: Vec<SocketAddr>,
+    pub clients_limit: usize,
+    pub clients_idle: Duration,
+    pub text_reply: TextReply,
+    pub text_quiet: Duration,
+    pub text_greeting: String,
+    pub text_answers: BTreeMap<String, String>,
+    pub max_message_bytes: usize,
+    pub tcp_connections: usize,
+    pub tcp_connections_per_address: usize,
+    pub text_per_second: u32,
+    /// A stream with more pushes than this unread is closed; telling a watcher what is there takes half at most.
+    pub unread_bytes: usize,
+    /// `None`: silent guests stay.
+    pub guest_idle: Option<Duration>,
+    pub values: usize,
+    pub value_bytes: usize,
+    pub per_client_values: usize,
+    pub watches_per_client: usize,
+    pub sessions: usize,
+    pub sessions_per_address: usize,
+    pub session_idle: Duration,
+    pub networks: Networks,
+    /// What those may ask who have not joined; `None`: everything that needs no place.
+    pub guests: Option<Vec<Word>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: "pigeond".to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            port: limits::DEFAULT_PORT,
+            own: Vec::new(),
+            clients_limit: 10,
+            clients_idle: Duration::from_mins(5),
+            text_reply: TextReply::Echo,
+            text_quiet: Duration::from_millis(50),
+            text_greeting: String::new(),
+            text_answers: BTreeMap::new(),
+            max_message_bytes: limits::MESSAGE_BYTES,
+            tcp_connections: 1000,
+            tcp_connections_per_address: 250,
+            text_per_second: 200,
+            unread_bytes: 256 << 10,
+            guest_idle: Some(Duration::from_hours(1)),
+            values: 10_000,
+            value_bytes: 16 << 20,
+            per_client_values: 10_000,
+            watches_per_client: 64,
+            sessions: 32_768,
+            sessions_per_address: 8192,
+            session_idle: Duration::from_hours(1),
+            networks: Networks::Local,
+            guests: None,
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Streams: connections, their unfinished lines, and those that stay silent (protocol, sections 1 and 8).
+
+use core::net::SocketAddr;
+
+use super::actions::{Action, Actions, Conn, Event, Target};
+use super::tally::Tally;
+use super::timers::Due;
+use super::{Asker, Hub};
+use crate::moment::Moment;
+use crate::wire::{End, ErrorName, Frame, Message, Patience, Refusal, Reply, Stream};
+
+/// One connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    from: SocketAddr,
+    stream: Stream,
+    heard: Moment,
+    quiet_due: Option<Moment>,
+    silent_due: Option<Moment>,
+}
+
+/// All connections, each at its number.
+#[derive(Debug)]
+pub(super) struct Streams {
+    connections: Vec<Option<Connection>>,
+    count: usize,
+    addresses: Tally,
+}
+
+impl Streams {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { connections: Vec::new(), count: 0, addresses: Tally::new(seed) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    fn get_mut(&mut self, conn: Conn) -> Option<&mut Connection> {
+        self.connections.get_mut(conn.0 as usize)?.as_mut()
+    }
+
+    fn insert(&mut self, conn: Conn, connection: Connection) {
+        let index = conn.0 as usize;
+        if self.connections.len() <= index {
+            self.connections.resize_with(index + 1, || None);
+        }
+        if let Some(free) = self.connections.get_mut(index) {
+            *free = Some(connection);
+            self.count += 1;
+        }
+    }
+
+    fn remove(&mut self, conn: Conn) -> Option<Connection> {
+        let connection = self.connections.get_mut(conn.0 as usize)?.take()?;
+        self.count -= 1;
+        self.addresses.remove(connection.from.ip());
+        Some(connection)
+    }
+}
+
+/// What lets a stream yield its lines.
+#[derive(Clone, Copy)]
+enum Cause<'a> {
+    Bytes(&'a [u8]),
+    Pause,
+    HalfClose,
+}
+
+impl Hub {
+    pub(super) fn opened(&mut self, now: Moment, conn: Conn, from: SocketAddr, out: &mut Actions) {
+        self.counters.connections += 1;
+        if !self.settings.networks.contains(from.ip()) {
+            self.counters.strangers += 1;
+            out.list.push(Action::Close(conn));
+            return;
+        }
+        let room = self.streams.len() < self.settings.tcp_connections;
+        if !room || !self.streams.addresses.add(from.ip(), self.settings.tcp_connections_per_address) {
+            self.refuse(out, conn, Refusal::new(ErrorName::Full, "too many connections, try later"));
+            out.list.push(Action::Close(conn));
+            return;
+        }
+        let mut connection =
+            Connection { from, stream: Stream::default(), heard: now, quiet_due: None, silent_due: None };
+        let silent = self.settings.guest_idle.map(|idle| now + idle);
+        self.timers.reset(&mut connection.silent_due, silent, Due::Silent(conn));
+        self.streams.insert(conn, connection);
+        if !self.settings.text_greeting.is_empty() {
+            let greeting = [self.settings.text_greeting.as_bytes(), End::Lf.as_bytes()].concat();
+            out.reply(Target::Tcp(conn), &greeting);
+        }
+    }
+
+    pub(super) fn stream(&mut self, now: Moment, conn: Conn, bytes: &[u8], out: &mut Actions) {
+        if let Some(connection) = self.streams.get_mut(conn) {
+            connection.heard = now;
+            self.run(now, conn, Cause::Bytes(bytes), out);
+        }
+    }
+
+    pub(super) fn half_closed(&mut self, now: Moment, conn: Conn, out: &mut Actions) {
+        self.run(now, conn, Cause::HalfClose, out);
+    }
+
+    /// An unfinished line has waited long enough.
+    pub(super) fn quiet(&mut self, now: Moment, conn: Conn, out: &mut Actions) {
+        if let Some(connection) = self.streams.get_mut(conn) {
+            connection.quiet_due = None;
+            self.run(now, conn, Cause::Pause, out);
+        }
+    }
+
+    /// A guest may have been silent too long; who has joined may be silent for ever.
+    pub(super) fn silent(&mut self, now: Moment, conn: Conn, out: &mut Actions) {
+        let joined = self.clients.at(Target::Tcp(conn).peer()).is_some();
+        let Some(connection) = self.streams.get_mut(conn) else { return };
+        connection.silent_due = None;
+        let Some(idle) = self.settings.guest_idle else { return };
+        if !joined && now.since(connection.heard) >= idle {
+            self.hang_up(conn, "silent", out);
+            return;
+        }
+        let due = if joined { now + idle } else { connection.heard + idle };
+        self.timers.reset(&mut connection.silent_due, Some(due), Due::Silent(conn));
+    }
+
+    pub(super) fn closed(&mut self, conn: Conn, why: &'static str, out: &mut Actions) {
+        if let Some(place) = self.clients.at(Target::Tcp(conn).peer()) {
+            self.leave(place, why, out);
+        }
+        if let Some(mut connection) = self.streams.remove(conn) {
+            self.timers.reset(&mut connection.quiet_due, None, Due::Quiet(conn));
+            self.timers.reset(&mut connection.silent_due, None, Due::Silent(conn));
+        }
+    }
+
+    /// Lets a stream yield its lines, answers them, and waits for what is unfinished.
+    fn run(&mut self, now: Moment, conn: Conn, cause: Cause<'_>, out: &mut Actions) {
+        let Some(connection) = self.streams.get_mut(conn) else { return };
+        let from = connection.from;
+        let mut stream = core::mem::take(&mut connection.stream);
+        let target = Target::Tcp(conn);
+        let place = self.clients.at(target.peer());
+        let mut asker = Asker { now, target, from, place, closes: false };
+        let mut replies = core::mem::take(&mut self.replies);
+        let reserved = out.reserve();
+        let max_bytes = self.settings.max_message_bytes;
+        let mut answer = |frame: Frame<'_>| {
+            if !asker.closes {
+                self.frame(&mut asker, frame, &mut replies, out);
+            }
+        };
+        match cause {
+            Cause::Bytes(bytes) => stream.feed(bytes, max_bytes, &mut answer),
+            Cause::Pause => stream.pause(&mut answer),
+            Cause::HalfClose => stream.half_close(&mut answer),
+        }
+        if !replies.is_empty() {
+            out.fill(reserved, target, &replies);
+        }
+        replies.clear();
+        self.replies = replies;
+        if asker.closes || matches!(cause, Cause::HalfClose) {
+            self.hang_up(conn, "closed", out);
+        } else {
+            self.resume(now, conn, stream);
+        }
+    }
+
+    /// Puts the stream back and sets the deadline of what is unfinished in it.
+    fn resume(&mut self, now: Moment, conn: Conn, stream: Stream) {
+        let due = match stream.patience() {
+            Some(Patience::Quiets(quiets)) => Some(now + self.settings.text_quiet * quiets),
+            Some(Patience::Forever) | None => None,
+        };
+        let Some(connection) = self.streams.get_mut(conn) else { return };
+        connection.stream = stream;
+        self.timers.reset(&mut connection.quiet_due, due, Due::Quiet(conn));
+    }
+
+    fn frame(&mut self, asker: &mut Asker, frame: Frame<'_>, replies: &mut Vec<u8>, out: &mut Actions) {
+        let start = replies.len();
+        let mut end = End::None;
+        match frame {
+            Frame::Line(line) => match Message::read(line) {
+                Message::Request(request) => {
+                    end = request.end;
+                    if !self.request(asker, &request, replies, out) {
+                        return;
+                    }
+                }
+                Message::Text(text) => self.text(text, replies),
+            },
+            Frame::Unfinished(line) => {
+                if let Message::Request(request) = Message::read(line) {
+                    self.request(asker, &request.unfinished(), replies, out);
+                }
+            }
+            Frame::TooLong(line_end) => {
+                let reply = Reply::begin(replies, None);
+                let refusal = self.refused(asker.from, super::dispatch::TOO_LONG, out);
+                reply.finish(replies, Err(refusal), line_end);
+            }
+            Frame::Http => {
+                let reply = Reply::begin(replies, None);
+                let refusal = self.refused(asker.from, HTTP, out);
+                reply.finish(replies, Err(refusal), End::CrLf);
+                asker.closes = true;
+            }
+        }
+        if replies.len() == start && end == End::None {
+            // An empty reply that has no end would be nothing at all.
+            replies.extend_from_slice(End::Lf.as_bytes());
+        }
+    }
+
+    fn refuse(&mut self, out: &mut Actions, conn: Conn, refusal: Refusal) {
+        self.counters.errors += 1;
+        let mut bytes = Vec::new();
+        Reply::begin(&mut bytes, None).finish(&mut bytes, Err(refusal), End::Lf);
+        out.reply(Target::Tcp(conn), &bytes);
+    }
+
+    /// Closes a connection after what is to be sent on it.
+    fn hang_up(&mut self, conn: Conn, why: &'static str, out: &mut Actions) {
+        out.list.push(Action::Close(conn));
+        self.closed(conn, why, out);
+    }
+
+    /// Counts a refusal and tells the operator of it.
+    pub(super) fn refused(&mut self, from: SocketAddr, refusal: Refusal, out: &mut Actions) -> Refusal {
+        self.counters.errors += 1;
+        out.events.push(Event::Refused { from, refusal });
+        refusal
+    }
+}
+
+const HTTP: Refusal = Refusal::new(ErrorName::Usage, "this is pigeond, not a web server");

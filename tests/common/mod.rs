@@ -1,0 +1,179 @@
+//! A real daemon for a test: started on a port that the system picks, ended when the test is done with it.
+
+#![expect(dead_code, reason = "each test uses a part of this")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// How long a test waits for something that must come before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `pigeond`.
+pub struct Daemon {
+    child: Child,
+    log: Receiver<String>,
+    seen: Vec<String>,
+    directory: TempDir,
+    /// The port it listens on.
+    pub port: u16,
+}
+
+impl Daemon {
+    /// Starts one with built-in defaults on loopback, IPv4 and IPv6.
+    pub fn start() -> Self {
+        Self::with("")
+    }
+
+    /// Starts one with these settings; `[listen]` is set already unless they set it.
+    pub fn with(settings: &str) -> Self {
+        let mut daemon = Self::spawn(settings);
+        daemon.wait_for_port();
+        daemon
+    }
+
+    /// Starts one without waiting for it.
+    pub fn spawn(settings: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("pigeond.toml");
+        std::fs::write(&file, Self::whole(settings)).expect("the configuration is written");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pigeond"))
+            .arg("--config")
+            .arg(&file)
+            .env_remove("JOURNAL_STREAM")
+            .env_remove("NOTIFY_SOCKET")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("pigeond starts");
+        let stderr = child.stderr.take().expect("its standard error");
+        let (send, log) = sync_channel(100_000);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let _ = send.try_send(line);
+            }
+        });
+        Self { child, log, seen: Vec::new(), directory, port: 0 }
+    }
+
+    fn whole(settings: &str) -> String {
+        if settings.contains("[listen]") {
+            settings.to_owned()
+        } else {
+            format!("[listen]\nbind = [\"127.0.0.1\", \"::1\"]\nport = 0\n{settings}")
+        }
+    }
+
+    fn wait_for_port(&mut self) {
+        let line = self.wait_for_log("listening on port ");
+        let port = line.split("listening on port ").nth(1).and_then(|rest| rest.split(' ').next());
+        self.port = port.and_then(|port| port.parse().ok()).expect("a port");
+    }
+
+    /// Waits for a line in the log, and returns it.
+    pub fn wait_for_log(&mut self, part: &str) -> String {
+        loop {
+            match self.log.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(part) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("no {part:?} in the log ({error}): {:#?}", self.seen),
+            }
+        }
+    }
+
+    /// Where it listens on 127.0.0.1.
+    pub fn address(&self) -> SocketAddr {
+        self.at(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// Where it listens on another address.
+    pub fn at(&self, ip: IpAddr) -> SocketAddr {
+        SocketAddr::new(ip, self.port)
+    }
+
+    /// The daemon's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.directory.path().join("pigeond.toml")
+    }
+
+    /// Replaces its configuration, which it reads anew on SIGHUP.
+    pub fn write_config(&self, settings: &str) {
+        std::fs::write(self.config_file(), Self::whole(settings)).expect("the configuration is written");
+    }
+
+    /// Sends it a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.pid().to_string()).status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("it ends")
+    }
+
+    /// Memory in use, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("its memory");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+    }
+
+    /// A UDP socket on loopback that talks to it.
+    pub fn udp(&self) -> UdpSocket {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
+        socket.connect(self.address()).expect("it connects");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        socket
+    }
+
+    /// A TCP connection to it.
+    pub fn tcp(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).expect("it connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_nodelay(true).expect("no delay");
+        stream
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks over UDP and returns the reply.
+pub fn ask(socket: &UdpSocket, request: &[u8]) -> Vec<u8> {
+    socket.send(request).expect("it is sent");
+    receive(socket)
+}
+
+/// The next datagram.
+pub fn receive(socket: &UdpSocket) -> Vec<u8> {
+    let mut buffer = vec![0; 65_536];
+    let length = socket.recv(&mut buffer).expect("a reply");
+    buffer.truncate(length);
+    buffer
+}
+
+/// Asks over TCP and returns the reply, whose length is known.
+pub fn ask_tcp(stream: &mut TcpStream, request: &[u8], length: usize) -> Vec<u8> {
+    stream.write_all(request).expect("it is sent");
+    let mut reply = vec![0; length];
+    stream.read_exact(&mut reply).expect("a reply");
+    reply
+}
