@@ -33,8 +33,9 @@ pub(super) struct Arguments {
     pub(super) tcp: bool,
 
     /// The client code to join under
+    // The name differs from that of any command's argument: clap would take the two for one.
     #[arg(long = "as", global = true, value_name = "CODE", value_parser = code)]
-    pub(super) code: Option<String>,
+    pub(super) own_code: Option<String>,
 
     /// How long to wait for an answer, such as 5s, 300ms or 2m
     #[arg(long, global = true, value_name = "TIME", value_parser = duration::parse)]
@@ -269,6 +270,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn whom_to_send_to_is_not_who_sends() {
+        let arguments = Arguments::try_parse_from(["pigeon", "--as", "ann", "send", "bob", "hi"]).unwrap();
+        assert_eq!(arguments.own_code.as_deref(), Some("ann"));
+        assert!(matches!(arguments.command, Command::Send { code, .. } if code == "bob"));
     }
 
     #[test]

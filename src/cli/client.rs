@@ -164,16 +164,6 @@ impl Client {
         }
     }
 
-    /// What time it is for [`Client::next`].
-    pub(super) fn now(&self) -> Moment {
-        self.clock.now()
-    }
-
-    /// Whether no request waits for its answer.
-    pub(super) fn is_idle(&self) -> bool {
-        self.courier.is_idle()
-    }
-
     /// Ends the session without waiting, so that the hub may soon forget it.
     pub(super) fn farewell(mut self) {
         let now = self.clock.now();

@@ -1,5 +1,7 @@
 //! `say`, `raw`, `send`, `all`.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::arguments::Text;
@@ -10,10 +12,18 @@ use super::output::Output;
 use super::settings::Settings;
 use super::{Client, duration, input};
 
+/// Time from one plain text to the next over UDP: a hub answers 200 a second from one address and drops the rest,
+/// and what is dropped is not sent again.
+const PACE: Duration = Duration::from_millis(8);
+
 /// Sends plain text the way a tutorial's client does: no tag, once, and waits for one reply.
 pub(super) fn say(settings: &Settings, out: &mut Output, text: &Text) -> Result<(), Failure> {
     let mut link = Link::open(settings)?;
+    let mut first = true;
     input::each(text, |text| {
+        if !core::mem::take(&mut first) && !link.is_tcp() {
+            std::thread::sleep(PACE);
+        }
         let reply = exchange(settings, &mut link, text)?;
         print_reply(out, &reply)
     })

@@ -73,7 +73,7 @@ impl Settings {
         Ok(Self {
             hub,
             tcp: arguments.tcp || file.tcp.unwrap_or_default(),
-            code: arguments.code.clone().or(file.code.map(|code| code.0)),
+            code: arguments.own_code.clone().or(file.code.map(|code| code.0)),
             timeout: arguments.timeout.or(file.timeout.map(|timeout| timeout.0)).unwrap_or(TIMEOUT),
         })
     }

@@ -144,7 +144,8 @@ fn wait(wave: &[Joining], time: Duration) -> Result<(), Failure> {
 }
 
 impl Joining {
-    /// Takes the answer if it has come; the text of a refusal. A hub that is only busy is asked again.
+    /// Takes the answer if it has come; the text of a refusal. A hub that is only busy is asked again, and what
+    /// was meant for whoever had this port before is dropped.
     fn receive(&mut self) -> Option<String> {
         let mut buffer = [0; 256];
         let count = self.socket.recv(&mut buffer).ok()?;
@@ -152,7 +153,7 @@ impl Joining {
         let again = ["ERR busy", "ERR stopping", "ERR disk"].iter().any(|name| reply.starts_with(name));
         if reply.starts_with("joined ") {
             self.joined = Some(true);
-        } else if !again {
+        } else if reply.starts_with("ERR ") && !again {
             self.joined = Some(false);
             return Some(reply);
         }
