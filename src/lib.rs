@@ -6,14 +6,16 @@
 //! 1. [`limits`], [`moment`], [`names`]: every bound, time as data, a type for each name
 //! 2. [`wire`]: the protocol, bytes in and typed messages out
 //! 3. [`hub`]: the stores, and one dispatch from request to action
-//! 4. `courier`: the client's half, as pure as the hub
+//! 4. [`courier`]: the client's half, as pure as the hub
 //! 5. [`config`]: TOML in, checked settings out
-//! 6. `daemon` and `cli`: the shells, with sockets, clocks and processes
+//! 6. [`daemon`] and [`cli`]: the shells, with sockets, clocks and processes
 //!
 //! What is absent below the shells, and stays absent: clocks, sockets, the environment, `unsafe`, locks,
 //! unbounded queues, and iteration over hash maps (so that every run can be repeated).
 
+pub mod cli;
 pub mod config;
+pub mod courier;
 pub mod daemon;
 pub mod hub;
 pub mod limits;

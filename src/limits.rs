@@ -54,6 +54,12 @@ pub const LIST_BYTES: usize = 1000;
 /// Numbers a session remembers: a client may have 32 under way, and twice that leaves room for late copies.
 pub const SESSION_WINDOW: u64 = 64;
 
+/// Requests of one session that a client has under way at most (protocol, section 4).
+pub const COURIER_UNDER_WAY: usize = 32;
+
+/// Requests that a client's courier holds back until their turn: 32 windows, then whoever asks must wait.
+pub const COURIER_QUEUE: usize = 1024;
+
 /// How long a session is remembered after its own BYE: longer than any copy lives in a network.
 pub const SESSION_LINGER: Duration = Duration::from_mins(1);
 
@@ -82,7 +88,7 @@ pub const HUB_NAME_BYTES: usize = 24;
 /// How long the end may wait for clients to read their last replies: the whole end takes less than a second.
 pub const MAX_STOP_TIME: Duration = Duration::from_millis(500);
 
-const _: () = assert!(SESSION_WINDOW >= 2 * 32, "twice what may be under way");
+const _: () = assert!(SESSION_WINDOW >= 2 * COURIER_UNDER_WAY as u64, "twice what may be under way");
 const _: () = assert!(REPLY_BYTES < LIST_BYTES && LIST_BYTES < REPLY_DATAGRAM_BYTES);
 const _: () =
     assert!(MESSAGE_BYTES >= *MESSAGE_BYTES_RANGE.start() && MESSAGE_BYTES <= *MESSAGE_BYTES_RANGE.end());

@@ -1,6 +1,15 @@
 //! The examples of the protocol page are tests: against the pure hub with a clock of its own, and over real
 //! sockets against the real daemon.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and lives outside the core"
+)]
+
 mod common;
 #[path = "conformance/page.rs"]
 mod page;

@@ -3,6 +3,15 @@
 //!
 //! `PIGEON_FLOOD_SECONDS` says how long (3 by default). The bytes come from a fixed seed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and lives outside the core"
+)]
+
 mod common;
 
 use std::io::{Read, Write};
@@ -41,12 +50,24 @@ impl Dice {
         if self.below(2) == 0 {
             let session = self.pick(&["s", "abc", "0123456789abcdef", "toolongasessionname", ""]);
             let number = [1, 2, 3, 64, 65, 1000, i64::MAX as u64, u64::MAX][self.below(8)];
-            line += &format!("#{session}.{number} ");
+            line = format!("#{session}.{number} ");
         }
         line += self.pick(&words);
         for _ in 0..self.below(4) {
             line += self.pick(&[" ", " ", "  ", ""]);
-            line += self.pick(&["a", "k", "ann", "bob", "a*", "*", "5", "-9223372036854775808", "text of words", "ack", "\0"]);
+            line += self.pick(&[
+                "a",
+                "k",
+                "ann",
+                "bob",
+                "a*",
+                "*",
+                "5",
+                "-9223372036854775808",
+                "text of words",
+                "ack",
+                "\0",
+            ]);
         }
         line += self.pick(&["\n", "\n", "\r\n", "\0", "", "\n\n\n"]);
         line.into_bytes()

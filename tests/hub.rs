@@ -1,5 +1,14 @@
 //! The pure hub, driven through what the examples of the protocol page leave out: limits, time, and bad company.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and lives outside the core"
+)]
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -427,7 +436,7 @@ fn lists_go_on_where_they_ended() {
 #[test]
 fn replies_that_the_hub_words_stay_within_their_bounds() {
     let mut world = World::with(Settings { name: "n".repeat(24), ..Settings::default() });
-    world.pass(Duration::from_secs(3_000_000_000));
+    world.pass(Duration::from_hours(1_000_000));
     for word in pigeond::wire::WORDS {
         for request in
             [word.as_str().to_owned(), format!("{} / ~", word.as_str()), format!("HELP {}", word.as_str())]

@@ -1,5 +1,14 @@
 //! The daemon as a process: its options, signals, reloads, limits, and what it tells systemd.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and lives outside the core"
+)]
+
 mod common;
 
 use std::io::{Read, Write};
@@ -224,13 +233,15 @@ fn a_client_that_does_not_read_is_closed_and_the_others_are_served() {
     daemon.wait_for_log("does not read");
 }
 
+/// More replies than the kernel's buffers hold.
+const REQUESTS: usize = 20_000;
+
 #[test]
 fn a_client_that_asks_and_never_reads_is_not_read_from_and_gets_all_in_the_end() {
     let daemon = Daemon::start();
     let mut stream = daemon.tcp();
     let before = daemon.resident_kib();
     let mut asking = stream.try_clone().unwrap();
-    const REQUESTS: usize = 20_000;
     let writer = std::thread::spawn(move || {
         let line = format!("PING {}\n", "x".repeat(1000));
         for _ in 0..REQUESTS {

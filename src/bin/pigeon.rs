@@ -1,2 +1,5 @@
-//! stub
-fn main() {}
+//! The program beside the hub: see [`pigeond::cli`].
+
+fn main() -> std::process::ExitCode {
+    pigeond::cli::main()
+}

@@ -74,8 +74,14 @@ impl Core {
         self.hub.reconfigure(settings);
     }
 
-    /// Does what the hub wants done.
+    /// Does what the hub wants done, and what follows from that.
     pub(super) fn perform(&mut self) {
+        while self.perform_once() {}
+        self.rearm_if_earlier();
+    }
+
+    /// Does what the hub wants done now; whether connections broke over it, of which the hub was told.
+    fn perform_once(&mut self) -> bool {
         let mut actions = std::mem::take(&mut self.actions);
         for action in &actions.list {
             match action {
@@ -93,12 +99,12 @@ impl Core {
         }
         actions.clear();
         self.actions = actions;
-        for conn in self.streams.flush() {
-            let why = "does not read";
+        let broken = self.streams.flush();
+        for &conn in &broken {
             let now = self.now();
-            self.hub.handle(now, Input::Closed { conn, why }, &mut self.actions);
+            self.handle(now, Input::Closed { conn, why: "does not read" });
         }
-        self.rearm_if_earlier();
+        !broken.is_empty()
     }
 
     /// Wakes the timer task if the hub now wants to be woken before it would wake by itself.

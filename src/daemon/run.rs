@@ -21,7 +21,7 @@ use super::options::{Options, Task, USAGE};
 use super::{files, journal, systemd, tcp, udp};
 use crate::config::Config;
 use crate::hub::Summary;
-use crate::limits::MAX_STOP_TIME;
+use crate::limits::{MAX_STOP_TIME, SOCKETS};
 
 /// Exit codes, as sysexits.h names them; systemd's unit does not restart after [`Exit::Config`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +90,7 @@ fn complain_about_config(task: &Task, error: &files::Error) -> ExitCode {
 
 fn run(file: Option<PathBuf>, config: Config) -> ExitCode {
     let log = journal::start(config.log.level);
+    raise_descriptor_limit(&config);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -107,6 +108,20 @@ fn run(file: Option<PathBuf>, config: Config) -> ExitCode {
         }
     });
     exit.into()
+}
+
+/// Descriptors that are neither connections nor sockets that listen: files, the log, the runtime.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Lets this process have as many descriptors as its connections need, as far as the system lets it.
+fn raise_descriptor_limit(config: &Config) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    // Two for each: one that is closing may linger while another takes its place.
+    let needed = 2 * config.limits.tcp_connections as u64 + SOCKETS as u64 + OTHER_DESCRIPTORS;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < needed && setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard).is_err() || hard < needed {
+        tracing::warn!(needed, soft, hard, "not every connection that limits.tcp_connections allows may fit");
+    }
 }
 
 /// Why the daemon could not start.

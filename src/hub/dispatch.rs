@@ -189,7 +189,7 @@ impl Hub {
         }
         let reply = Reply::begin(replies, request.tag.as_ref());
         if let Some(tag) = &request.tag {
-            self.tagged(asker, tag, request, &reply, replies, out)
+            self.tagged(asker, tag, request, &reply, replies, out);
         } else {
             let outcome = self.perform(asker, request, replies, out);
             if let (Ok(()), Ok(Command::Join { code, .. })) = (outcome, &request.command) {

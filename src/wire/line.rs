@@ -69,28 +69,29 @@ pub fn datagram(bytes: &[u8], max_bytes: usize) -> Datagram<'_> {
     if bytes.len() > max_bytes {
         return Datagram::TooLong(text_end(bytes));
     }
-    let lines = Lines { rest: bytes, first: true };
-    match lines.clone().next() {
-        Some(Message::Request(_)) if lines.clone().are_too_many() => Datagram::TooLong(text_end(bytes)),
-        Some(Message::Request(_)) => Datagram::Lines(lines),
-        Some(Message::Text(_)) | None => Datagram::Text(bytes),
+    let (first, rest) = Message::split(bytes);
+    if let Message::Text(_) = first {
+        return Datagram::Text(bytes);
     }
+    let lines = Lines { first: Some(first), rest };
+    if lines.are_too_many() { Datagram::TooLong(text_end(bytes)) } else { Datagram::Lines(lines) }
 }
 
 /// The lines of a datagram, in order.
 #[derive(Clone, Debug)]
 pub struct Lines<'a> {
+    /// The first line, which was read to see what the datagram is.
+    first: Option<Message<'a>>,
     rest: &'a [u8],
-    first: bool,
 }
 
 impl Lines<'_> {
     /// Padding after a NUL may hold any number of LFs, so lines are counted as they would be read; the plain
     /// count of LFs, which can only be higher, spares nearly every datagram that.
-    fn are_too_many(self) -> bool {
-        self.rest.len() > DATAGRAM_LINES
-            && memchr::memchr_iter(b'\n', self.rest).count() >= DATAGRAM_LINES
-            && self.count() > DATAGRAM_LINES
+    fn are_too_many(&self) -> bool {
+        self.rest.len() >= DATAGRAM_LINES
+            && memchr::memchr_iter(b'\n', self.rest).count() + 1 >= DATAGRAM_LINES
+            && self.clone().count() > DATAGRAM_LINES
     }
 }
 
@@ -98,16 +99,15 @@ impl<'a> Iterator for Lines<'a> {
     type Item = Message<'a>;
 
     fn next(&mut self) -> Option<Message<'a>> {
-        let rest = if self.first { self.rest } else { skip_nuls(self.rest) };
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        let rest = skip_nuls(self.rest);
         if rest.is_empty() {
             return None;
         }
-        self.first = false;
-        let lf = memchr::memchr(b'\n', rest);
-        let (line, tail) = rest.split_at(lf.map_or(rest.len(), |at| at + 1));
-        let message = Message::read(line);
-        let padded = matches!(message, Message::Request(Request { end: End::Nul, .. }));
-        self.rest = if padded { &[] } else { tail };
+        let (message, rest) = Message::split(rest);
+        self.rest = rest;
         Some(message)
     }
 }
@@ -120,6 +120,15 @@ impl<'a> Message<'a> {
             Some(request) => Self::Request(request),
             None => Self::Text(line),
         }
+    }
+
+    /// Reads the first line of a datagram; what follows a request's NUL is padding and is dropped.
+    fn split(bytes: &'a [u8]) -> (Self, &'a [u8]) {
+        let length = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |lf| lf + 1);
+        let (line, rest) = bytes.split_at(length);
+        let message = Self::read(line);
+        let padded = matches!(message, Self::Request(Request { end: End::Nul, .. }));
+        (message, if padded { &[] } else { rest })
     }
 }
 

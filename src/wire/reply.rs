@@ -57,6 +57,35 @@ impl ErrorName {
         }
     }
 
+    /// Every name, in the order of the protocol's list.
+    const ALL: &[Self] = &[
+        Self::Usage,
+        Self::Unknown,
+        Self::TooLong,
+        Self::NotANumber,
+        Self::Overflow,
+        Self::NoSuchKey,
+        Self::NoSuchClient,
+        Self::NoSuchTicket,
+        Self::JoinFirst,
+        Self::Full,
+        Self::Timeout,
+        Self::Denied,
+        Self::Prove,
+        Self::Stale,
+        Self::Unopened,
+        Self::Reused,
+        Self::Busy,
+        Self::Stopping,
+        Self::Disk,
+    ];
+
+    /// Reads a word; `None` if it is none that this program knows.
+    #[must_use]
+    pub fn parse(word: &[u8]) -> Option<Self> {
+        Self::ALL.iter().copied().find(|name| name.as_str().as_bytes() == word)
+    }
+
     /// Whether this is no answer at all: the same line should be sent again.
     #[must_use]
     pub fn is_no_answer(self) -> bool {

@@ -1,6 +1,6 @@
 //! A real daemon for a test: started on a port that the system picks, ended when the test is done with it.
 
-#![expect(dead_code, reason = "each test uses a part of this")]
+#![allow(dead_code, reason = "each test uses a part of this")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};

@@ -1,0 +1,109 @@
+//! Load over TCP, pipelined: as many lines to a write as were answered by a read.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::super::arguments::BenchOptions;
+use super::super::exit::{Exit, Failure};
+use super::super::link::{connected_tcp, no_hub};
+use super::super::settings::Settings;
+use super::{Peer, Ring, Tally};
+
+/// One read takes so many bytes at most.
+const READ_BYTES: usize = 64 * 1024;
+
+struct Lane {
+    socket: TcpStream,
+    ring: Ring,
+    /// Of the lines that should be sent, the bytes that the socket did not take yet.
+    unsent: usize,
+}
+
+pub(super) fn load(
+    settings: &Settings,
+    peer: Peer,
+    options: &BenchOptions,
+    request: &[u8],
+    tally: &mut Tally<'_>,
+) -> Result<(), Failure> {
+    let line = [request, b"\n"].concat();
+    let window = usize::from(options.window);
+    // Any tail of this that is a whole number of lines long, or less by what was sent, continues the stream.
+    let lines = line.repeat(window);
+    let mut buffer = vec![0; READ_BYTES];
+    let mut lanes = Vec::new();
+    for _ in 0..options.clients {
+        let socket = connected_tcp(peer, settings.timeout).map_err(|error| match error.kind() {
+            ErrorKind::ConnectionRefused => no_hub(&settings.hub),
+            _ => Failure::new(Exit::NoHub, format!("cannot connect to {}: {error}", settings.hub)),
+        })?;
+        let mut lane = Lane { socket, ring: Ring::default(), unsent: lines.len() };
+        lane.ring.sent(tally.clock.now(), window as u64);
+        lane.write(&lines)?;
+        lanes.push(lane);
+    }
+    loop {
+        let (now, over) = tally.turn()?;
+        if over {
+            return Ok(());
+        }
+        let mut idle = true;
+        for lane in &mut lanes {
+            let replies = lane.read(&mut buffer)?;
+            if replies > 0 {
+                idle = false;
+                lane.ring.heard(now, replies as u64, tally);
+                lane.ring.sent(now, replies as u64);
+                lane.unsent += replies * line.len();
+            }
+            lane.write(&lines)?;
+        }
+        if idle {
+            wait(&lanes)?;
+        }
+    }
+}
+
+fn wait(lanes: &[Lane]) -> Result<(), Failure> {
+    let file = |lane: &Lane| {
+        if lane.unsent == 0 { PollFlags::POLLIN } else { PollFlags::POLLIN | PollFlags::POLLOUT }
+    };
+    let mut files: Vec<PollFd<'_>> =
+        lanes.iter().map(|lane| PollFd::new(lane.socket.as_fd(), file(lane))).collect();
+    match poll(&mut files, PollTimeout::from(50_u8)) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(error) => Err(std::io::Error::from(error).into()),
+    }
+}
+
+impl Lane {
+    /// How many line ends have come.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        match self.socket.read(buffer) {
+            Ok(0) => Err(Failure::new(Exit::NoHub, "the hub closed the connection")),
+            Ok(count) => Ok(memchr::memchr_iter(b'\n', buffer.get(..count).unwrap_or_default()).count()),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
+            Err(error) => Err(Failure::new(Exit::NoHub, format!("the connection broke: {error}"))),
+        }
+    }
+
+    /// Writes what is unsent, as far as the socket takes it; never more than a window.
+    fn write(&mut self, lines: &[u8]) -> Result<(), Failure> {
+        if self.unsent == 0 {
+            return Ok(());
+        }
+        let bytes = lines.get(lines.len().saturating_sub(self.unsent)..).unwrap_or_default();
+        match self.socket.write(bytes) {
+            Ok(count) => {
+                self.unsent = self.unsent.saturating_sub(count);
+                Ok(())
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(()),
+            Err(error) => Err(Failure::new(Exit::NoHub, format!("the connection broke: {error}"))),
+        }
+    }
+}

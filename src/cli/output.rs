@@ -1,0 +1,169 @@
+//! What is printed: plain or as JSON, and never a control character that a stranger chose.
+
+use std::io::{self, IsTerminal, StdoutLock, Write};
+
+use serde_json::{Value, json};
+
+use super::arguments::Color;
+use super::exit::Failure;
+use crate::courier::Push;
+
+/// Standard output.
+#[derive(Debug)]
+pub(super) struct Output {
+    out: StdoutLock<'static>,
+    pub(super) json: bool,
+    colour: bool,
+}
+
+impl Output {
+    pub(super) fn new(json: bool, color: Color) -> Self {
+        let out = io::stdout().lock();
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let colour = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                out.is_terminal()
+                    && set("NO_COLOR").is_none()
+                    && set("TERM").is_none_or(|term| term != "dumb")
+            }
+        };
+        Self { out, json, colour }
+    }
+
+    /// Whether a person is watching, who is shown more than the result.
+    pub(super) fn is_watched(&self) -> bool {
+        self.out.is_terminal() && !self.json
+    }
+
+    /// Prints one line of our own words.
+    pub(super) fn line(&mut self, line: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.out, "{line}")?)
+    }
+
+    /// Prints one JSON object.
+    pub(super) fn object(&mut self, object: &Value) -> Result<(), Failure> {
+        let line = escaped(&object.to_string());
+        self.line(&line)
+    }
+
+    /// Prints a text that came from outside, or an object with it under this name.
+    pub(super) fn text(&mut self, name: &str, text: &[u8]) -> Result<(), Failure> {
+        if self.json { self.object(&text_object(name, text)) } else { self.line(&sanitised(text)) }
+    }
+
+    /// Prints what the hub pushed.
+    pub(super) fn push(&mut self, push: &Push<'_>) -> Result<(), Failure> {
+        let (name, value, line) = match push {
+            Push::Message { from, text } => {
+                let line = format!("{}: {}", self.bold(from.as_str()), sanitised(text));
+                (("from", from.as_str()), text_object("text", text), line)
+            }
+            Push::Value { key, text } => {
+                let line = format!("{} {}", self.bold(key.as_str()), sanitised(text));
+                (("key", key.as_str()), text_object("value", text), line)
+            }
+            Push::Gone { key } => {
+                let line = format!("{} is gone", self.bold(key.as_str()));
+                (("key", key.as_str()), json!({"gone": true}), line)
+            }
+            Push::Moved => return Ok(()),
+        };
+        if !self.json {
+            return self.line(&line);
+        }
+        let mut object = json!({ name.0: name.1 });
+        if let (Value::Object(object), Value::Object(value)) = (&mut object, value) {
+            object.extend(value);
+        }
+        self.object(&object)
+    }
+
+    /// Redraws one line of progress, which [`Output::line`] does not scroll away; only where a person watches.
+    pub(super) fn progress(&mut self, line: &str) -> Result<(), Failure> {
+        if self.is_watched() {
+            write!(self.out, "\r\x1b[K{line}")?;
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+
+    fn bold(&self, text: &str) -> String {
+        if self.colour { format!("\x1b[1;36m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// The text under a name; and its bytes, if they are not UTF-8.
+fn text_object(name: &str, text: &[u8]) -> Value {
+    match str::from_utf8(text) {
+        Ok(text) => json!({ name: text }),
+        Err(_) => json!({ name: String::from_utf8_lossy(text), "bytes": text }),
+    }
+}
+
+/// The text without control characters: C0 except the tab, DEL, C1, and what turns the direction of writing.
+/// What is not UTF-8 becomes replacement characters.
+pub(super) fn sanitised(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().filter(|&c| c == '\t' || !is_control(c)).collect()
+}
+
+/// Escapes what JSON itself leaves as it is and a terminal would obey. In a JSON document such characters can
+/// stand in strings only, so that escaping them anywhere keeps its meaning.
+fn escaped(document: &str) -> String {
+    let mut escaped = String::with_capacity(document.len());
+    for c in document.chars() {
+        if is_control(c) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+fn is_control(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn controls_are_stripped_and_text_is_kept() {
+        for (text, shown) in [
+            (&b"plain\ttext"[..], "plain\ttext"),
+            (b"\x1b[31mred\x1b[0m\x07", "[31mred[0m"),
+            (b"a\x00b\x7fc\rd\ne", "abcde"),
+            ("\u{9b}31mc1".as_bytes(), "31mc1"),
+            ("gr\u{fc}n \u{1f426}".as_bytes(), "gr\u{fc}n \u{1f426}"),
+            ("a\u{202e}b\u{2066}c".as_bytes(), "abc"),
+            (b"\xff\x9b", "\u{fffd}\u{fffd}"),
+        ] {
+            assert_eq!(sanitised(text), shown, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn what_is_not_utf_8_keeps_its_bytes_in_json() {
+        assert_eq!(text_object("value", b"5").to_string(), r#"{"value":"5"}"#);
+        assert_eq!(text_object("value", b"h\xff"), json!({"value": "h\u{fffd}", "bytes": [104, 255]}));
+    }
+
+    proptest! {
+        #[test]
+        fn json_holds_no_control_and_means_the_same(text in any::<String>()) {
+            let document = escaped(&text_object("text", text.as_bytes()).to_string());
+            prop_assert!(!document.chars().any(is_control));
+            let read: Value = serde_json::from_str(&document).unwrap();
+            prop_assert_eq!(&read["text"], &Value::String(text));
+        }
+
+        #[test]
+        fn no_bytes_bring_a_control_through(text in any::<Vec<u8>>()) {
+            prop_assert!(!sanitised(&text).chars().any(|c| c != '\t' && is_control(c)));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What the hub tells a joined client unasked (protocol, sections 3 and 8).
+
+use crate::names::{Code, Key};
+
+/// A push, read from its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Push<'a> {
+    /// Another client sent a text.
+    Message {
+        /// Who sent it.
+        from: Code<'a>,
+        /// Any bytes but LF and NUL; need not be UTF-8.
+        text: &'a [u8],
+    },
+    /// A watched key has this value now.
+    Value {
+        /// The key.
+        key: Key<'a>,
+        /// Any bytes but LF and NUL; need not be UTF-8.
+        text: &'a [u8],
+    },
+    /// A watched key was deleted.
+    Gone {
+        /// The key.
+        key: Key<'a>,
+    },
+    /// The same code has joined from elsewhere: this place is lost.
+    Moved,
+}
+
+impl<'a> Push<'a> {
+    /// Reads a line without its end; `None` if it is no push.
+    #[must_use]
+    pub fn read(line: &'a [u8]) -> Option<Self> {
+        let (word, rest) = split(line);
+        match word {
+            b"MSG" => {
+                let (from, text) = split(rest?);
+                Some(Self::Message { from: Code::parse(from)?, text: text? })
+            }
+            b"VAL" => {
+                let (key, text) = split(rest?);
+                Some(Self::Value { key: Key::parse(key)?, text: text? })
+            }
+            b"GONE" => Some(Self::Gone { key: Key::parse(rest?)? }),
+            b"BYE" if rest == Some(b"moved") => Some(Self::Moved),
+            _ => None,
+        }
+    }
+}
+
+/// The first word, and what stands behind its one space if there is one.
+fn split(line: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b' ', line).and_then(|at| line.split_at_checked(at)) {
+        Some((word, rest)) => (word, rest.get(1..)),
+        None => (line, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::push;
+
+    #[test]
+    fn what_the_hub_writes_is_read_back() {
+        let ann = Code::parse(b"ann").unwrap();
+        let key = Key::parse(b"a/b").unwrap();
+        let mut line = Vec::new();
+        push::message(&mut line, ann, b"  two spaces \xff");
+        assert_eq!(Push::read(&line), Some(Push::Message { from: ann, text: b"  two spaces \xff" }));
+        line.clear();
+        push::value(&mut line, "a/b", b"");
+        assert_eq!(Push::read(&line), Some(Push::Value { key, text: b"" }));
+        line.clear();
+        push::gone(&mut line, "a/b");
+        assert_eq!(Push::read(&line), Some(Push::Gone { key }));
+        line.clear();
+        push::moved(&mut line);
+        assert_eq!(Push::read(&line), Some(Push::Moved));
+    }
+
+    #[test]
+    fn what_is_nearly_a_push_is_none() {
+        for bad in [
+            "MSG",
+            "MSG ann",
+            "MSG caf\u{e9} x",
+            "VAL 5 x",
+            "VAL a",
+            "GONE",
+            "GONE a b",
+            "BYE",
+            "bye moved",
+            "",
+        ] {
+            assert_eq!(Push::read(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

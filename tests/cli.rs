@@ -1,0 +1,440 @@
+//! `pigeon` as a process, against a hub of a few lines that answers as each test wants.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+
+/// What the hub of a test answers to a line: any number of lines.
+type Answer = Box<dyn FnMut(&str) -> Vec<Vec<u8>> + Send>;
+
+/// Answered by closing the connection.
+const CLOSE: &[u8] = b"\0close";
+
+/// A hub on a port of its own, until it is dropped.
+struct Hub {
+    address: SocketAddr,
+    /// Every line that came, in order.
+    heard: Arc<Mutex<Vec<String>>>,
+    stop: Box<dyn Fn() + Send>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Hub {
+    fn udp(mut answer: impl FnMut(&str) -> Vec<Vec<u8>> + Send + 'static) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&heard);
+        let thread = std::thread::spawn(move || {
+            let mut buffer = [0; 65536];
+            loop {
+                let (count, from) = socket.recv_from(&mut buffer).unwrap();
+                let line = String::from_utf8_lossy(&buffer[..count]).trim_end_matches('\n').to_owned();
+                if line == "\0stop" {
+                    return;
+                }
+                notes.lock().unwrap().push(line.clone());
+                for reply in answer(&line) {
+                    let _ = socket.send_to(&reply, from);
+                }
+            }
+        });
+        let stop = Box::new(move || {
+            let _ = UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"\0stop", address);
+        });
+        Self { address, heard, stop, thread: Some(thread) }
+    }
+
+    fn tcp(mut answer: impl FnMut(&str) -> Vec<Vec<u8>> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&heard);
+        let thread = std::thread::spawn(move || {
+            for connection in listener.incoming() {
+                if serve(connection.unwrap(), &notes, &mut answer) {
+                    return;
+                }
+            }
+        });
+        let stop = Box::new(move || {
+            let _ = TcpStream::connect(address).and_then(|mut stream| stream.write_all(b"\0stop\n"));
+        });
+        Self { address, heard, stop, thread: Some(thread) }
+    }
+
+    fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    /// `pigeon` with the hub's address, and nothing from this machine's environment.
+    fn pigeon(&self, arguments: &[&str]) -> Command {
+        let mut command = pigeon(arguments);
+        command.env("PIGEON_HUB", self.address.to_string());
+        command
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        (self.stop)();
+        let ended = self.thread.take().unwrap().join();
+        assert!(ended.is_ok() || std::thread::panicking(), "the hub of the test failed");
+    }
+}
+
+/// Serves one connection; `true` if it asks the hub to stop.
+fn serve(
+    stream: TcpStream,
+    notes: &Mutex<Vec<String>>,
+    answer: &mut impl FnMut(&str) -> Vec<Vec<u8>>,
+) -> bool {
+    let mut lines = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    while lines.read_line(&mut line).is_ok_and(|count| count > 0) {
+        let text = line.trim_end_matches('\n').to_owned();
+        line.clear();
+        if text == "\0stop" {
+            return true;
+        }
+        notes.lock().unwrap().push(text.clone());
+        for reply in answer(&text) {
+            if reply == CLOSE {
+                return false;
+            }
+            let _ = (&stream).write_all(&reply);
+        }
+    }
+    false
+}
+
+fn pigeon(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pigeon"));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+/// The reply to a tagged line, with its tag in front.
+fn tagged(line: &str, reply: &str) -> Vec<u8> {
+    let tag = line.split(' ').next().unwrap();
+    format!("{tag} {reply}\n").into_bytes()
+}
+
+/// The line behind the tag.
+fn request(line: &str) -> &str {
+    line.split_once(' ').map_or("", |(_, request)| request)
+}
+
+/// A hub that has one reply for each request.
+fn replying(replies: &'static [(&'static str, &'static str)]) -> Answer {
+    Box::new(move |line| {
+        let reply = replies.iter().find(|(wanted, _)| *wanted == request(line));
+        reply.map(|(_, reply)| tagged(line, reply)).into_iter().collect()
+    })
+}
+
+/// Runs to the end: exit code, standard output, standard error.
+fn run(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// Runs to the end with this on standard input.
+fn run_with_input(command: &mut Command, input: &str) -> (i32, String, String) {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn interrupt(child: &Child) {
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+}
+
+fn json(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[test]
+fn a_count_is_printed_plain_and_as_json_and_the_session_ends_with_bye() {
+    let hub = Hub::udp(replying(&[("INC", "OK 5"), ("INC a -2", "OK 3")]));
+    assert_eq!(run(&mut hub.pigeon(&["inc"])), (0, "5\n".to_owned(), String::new()));
+    let (code, out, _) = run(&mut hub.pigeon(&["--json", "inc", "a", "-2"]));
+    assert_eq!((code, out.as_str()), (0, "{\"value\":\"3\"}\n"));
+    drop(hub.pigeon(&["get", "end"]).arg("--timeout=1ms").output());
+    let heard = hub.heard();
+    assert_eq!(request(&heard[1]), "BYE");
+    let (session, other) = (heard[0].split('.').next().unwrap(), heard[2].split('.').next().unwrap());
+    assert!(session.len() >= 9 && session != other, "{heard:?}");
+    assert!(heard[1].starts_with(&format!("{session}.2 ")), "{heard:?}");
+}
+
+#[test]
+fn each_refusal_has_its_exit_code_and_its_sentence() {
+    let hub = Hub::udp(replying(&[
+        ("GET a", "ERR no-such-key no value has that key"),
+        ("INC a x", "ERR not-a-number n is a whole number"),
+        ("STATS", "ERR denied not for guests"),
+        ("INFO", "ERR usage INFO"),
+        ("DEL a", "ERR brand-new word"),
+    ]));
+    for (arguments, code, sentence) in [
+        (&["get", "a"][..], 65, "pigeon: no-such-key: no value has that key\n"),
+        (&["inc", "a", "x"], 65, "pigeon: not-a-number: n is a whole number\n"),
+        (&["stats"], 77, "pigeon: denied: not for guests\n"),
+        (&["info"], 64, "pigeon: usage: INFO\n"),
+        (&["del", "a"], 65, "pigeon: brand-new: word\n"),
+    ] {
+        assert_eq!(run(&mut hub.pigeon(arguments)), (code, String::new(), sentence.to_owned()));
+    }
+}
+
+#[test]
+fn where_no_hub_is_the_exit_code_is_69_and_where_none_answers_75() {
+    // Bound and dropped again: nobody listens there.
+    let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for transport in [&[][..], &["--tcp"]] {
+        let (code, _, err) =
+            run(pigeon(&["inc", "--timeout", "300ms"]).args(transport).args(["--hub", &gone.to_string()]));
+        assert_eq!(code, 69, "{err}");
+        assert_eq!(
+            err,
+            format!("pigeon: no pigeond answers at {gone}; is it running? (systemctl status pigeond)\n")
+        );
+    }
+    let silent = Hub::udp(|_| Vec::new());
+    let (code, _, err) = run(&mut silent.pigeon(&["inc", "--timeout", "50ms"]));
+    assert!(code == 75 && err.contains("within 50ms") && err.contains("unknown"), "{code}: {err}");
+    let (code, _, err) = run(&mut silent.pigeon(&["get", "a", "--timeout", "50ms"]));
+    assert!(code == 75 && !err.contains("unknown"), "{code}: {err}");
+}
+
+#[test]
+fn wrong_usage_is_64_and_a_bad_configuration_78_with_its_position() {
+    for arguments in [
+        &["fly"][..],
+        &[],
+        &["get", "a b"],
+        &["inc", "--timeout", "5h"],
+        &["--hub", ":", "inc"],
+        &["all", "hi"],
+    ] {
+        let (code, out, err) = run(&mut pigeon(arguments));
+        assert!(code == 64 && out.is_empty() && !err.is_empty(), "{arguments:?}: {code} {err}");
+    }
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("pigeon")).unwrap();
+    std::fs::write(home.path().join("pigeon/config.toml"), "tcp = true\nport = 5\n").unwrap();
+    let (code, _, err) = run(pigeon(&["inc"]).env("XDG_CONFIG_HOME", home.path()));
+    assert!(code == 78 && err.contains("config.toml:2:1: "), "{code}: {err}");
+}
+
+#[test]
+fn the_flag_goes_before_the_environment_and_that_before_the_file() {
+    let hub = Hub::udp(replying(&[("INC", "OK 1")]));
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(home.path().join(".config/pigeon")).unwrap();
+    let file = format!("hub = \"{}\"\n", hub.address);
+    std::fs::write(home.path().join(".config/pigeon/config.toml"), file).unwrap();
+    assert_eq!(run(pigeon(&["inc"]).env("HOME", home.path())).0, 0);
+    let env = |command: &mut Command| run(command.env("PIGEON_HUB", "nowhere.invalid")).0;
+    assert_eq!(env(pigeon(&["inc"]).env("HOME", home.path())), 69);
+    assert_eq!(env(pigeon(&["inc", "--hub", &hub.address.to_string()]).env("HOME", home.path())), 0);
+}
+
+#[test]
+fn a_lost_request_is_sent_again_the_same_bytes() {
+    let mut copies = 0;
+    let hub = Hub::udp(move |line| {
+        copies += 1;
+        if copies == 1 { Vec::new() } else { vec![tagged(line, "OK 1"), tagged(line, "OK 1")] }
+    });
+    assert_eq!(run(&mut hub.pigeon(&["inc"])), (0, "1\n".to_owned(), String::new()));
+    let heard = hub.heard();
+    assert_eq!(heard[0], heard[1]);
+}
+
+#[test]
+fn a_busy_hub_is_asked_again() {
+    let mut copies = 0;
+    let hub = Hub::tcp(move |line| {
+        copies += 1;
+        vec![tagged(line, if copies == 1 { "ERR busy later" } else { "OK 1" })]
+    });
+    assert_eq!(run(&mut hub.pigeon(&["inc", "--tcp"])), (0, "1\n".to_owned(), String::new()));
+}
+
+#[test]
+fn over_tcp_a_broken_connection_is_made_anew_and_the_request_sent_again() {
+    let mut copies = 0;
+    let hub = Hub::tcp(move |line| {
+        copies += 1;
+        vec![if copies == 1 { CLOSE.to_vec() } else { tagged(line, "OK 1") }]
+    });
+    assert_eq!(run(&mut hub.pigeon(&["inc", "--tcp"])), (0, "1\n".to_owned(), String::new()));
+    let heard = hub.heard();
+    assert_eq!(heard[0], heard[1]);
+}
+
+#[test]
+fn over_tcp_a_member_joins_anew_before_it_sends_again() {
+    let mut sends = 0;
+    let hub = Hub::tcp(move |line| match request(line) {
+        "JOIN ann" => vec![tagged(line, "OK joined ann 1/9")],
+        "ALL hi" => {
+            sends += 1;
+            vec![if sends == 1 { CLOSE.to_vec() } else { tagged(line, "OK 2") }]
+        }
+        _ => Vec::new(),
+    });
+    let (code, out, err) = run(&mut hub.pigeon(&["--tcp", "--as", "ann", "all", "hi"]));
+    assert_eq!((code, out.as_str()), (0, "reached 2\n"), "{err}");
+    let heard: Vec<String> = hub.heard().iter().map(|line| request(line).to_owned()).collect();
+    assert_eq!(heard[..4], ["JOIN ann", "ALL hi", "JOIN ann", "ALL hi"]);
+}
+
+#[test]
+fn a_dash_makes_each_line_of_the_input_a_request() {
+    let hub = Hub::udp(|line| vec![line.as_bytes().to_vec()]);
+    let (code, out, _) = run_with_input(&mut hub.pigeon(&["say", "-"]), "one\r\ntwo\n\nlast");
+    assert_eq!((code, out.as_str()), (0, "one\ntwo\n\nlast\n"));
+    assert_eq!(hub.heard(), ["one", "two", "", "last"]);
+}
+
+#[test]
+fn a_text_with_a_line_feed_is_refused_before_anything_is_sent() {
+    let hub = Hub::udp(|_| Vec::new());
+    for arguments in [&["say", "a\nb"][..], &["set", "k", "a\nDEL k"]] {
+        assert_eq!(run(&mut hub.pigeon(arguments)).0, 65);
+    }
+    assert_eq!(hub.heard(), Vec::<String>::new());
+}
+
+#[test]
+fn what_the_hub_passes_on_is_stripped_of_control_characters() {
+    let hub = Hub::udp(|_| vec![b"a\x1b[2Jb\x07\xc2\x9bc\xff\n".to_vec()]);
+    assert_eq!(run(&mut hub.pigeon(&["raw", "GET a"])), (0, "a[2Jbc\u{fffd}\n".to_owned(), String::new()));
+    let (_, out, _) = run(&mut hub.pigeon(&["raw", "GET", "a", "--json"]));
+    assert_eq!(json(&out)["bytes"][1], 0x1b);
+    assert!(!out.trim_end().contains(char::is_control), "{out:?}");
+    assert_eq!(hub.heard(), ["GET a", "GET a"]);
+}
+
+#[test]
+fn a_reader_that_has_gone_away_is_success() {
+    let many = (0..2000).map(|key| format!("some-long-key-{key} ")).collect::<String>();
+    let hub = Hub::udp(move |line| vec![tagged(line, &format!("OK {}", many.trim_end()))]);
+    let mut child = hub.pigeon(&["keys"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_list_is_followed_to_its_end() {
+    let hub = Hub::udp(replying(&[
+        ("WHO", "OK ann bob +"),
+        ("WHO bob", "OK carl"),
+        ("KEYS a*", "OK a1 +"),
+        ("KEYS a* a1", "OK"),
+    ]));
+    assert_eq!(run(&mut hub.pigeon(&["who"])).1, "ann\nbob\ncarl\n");
+    assert_eq!(run(&mut hub.pigeon(&["keys", "a*", "--json"])).1, "{\"key\":\"a1\"}\n");
+}
+
+#[test]
+fn ping_tells_loss_and_times() {
+    let hub = Hub::udp(|line| match line {
+        "PING 2" => Vec::new(),
+        _ => vec![line.replace("PING", "pong").into_bytes()],
+    });
+    let (code, out, _) = run(&mut hub.pigeon(&["ping", "-c", "3", "-i", "1ms", "--timeout", "100ms"]));
+    assert_eq!(code, 0);
+    assert!(out.contains("seq=3 time=") && out.contains("3 sent, 2 answered, 33% lost"), "{out}");
+    let (_, out, _) = run(&mut hub.pigeon(&["ping", "-c", "1", "--json"]));
+    let last = json(out.lines().last().unwrap());
+    assert_eq!((&last["sent"], &last["answered"]), (&Value::from(1), &Value::from(1)));
+}
+
+#[test]
+fn watch_prints_values_until_ctrl_c_and_then_says_bye() {
+    let hub = Hub::udp(|line| match request(line) {
+        "WATCH a*" => {
+            vec![
+                b"VAL a1 5\n".to_vec(),
+                tagged(line, "OK watching a*"),
+                b"VAL a2 \x1bx\n".to_vec(),
+                b"GONE a1\n".to_vec(),
+            ]
+        }
+        request if request.starts_with("JOIN watch-") => vec![tagged(line, "OK joined w 1/9")],
+        "BYE" => vec![tagged(line, "OK bye")],
+        other => panic!("{other}"),
+    });
+    let mut child = hub.pigeon(&["watch", "a*"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(
+        [lines.next(), lines.next(), lines.next()].map(Option::unwrap),
+        ["a1 5", "a2 x", "a1 is gone"]
+    );
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(request(hub.heard().last().unwrap()), "BYE");
+}
+
+#[test]
+fn listening_ends_with_77_when_the_code_joins_elsewhere() {
+    let hub = Hub::udp(|line| match request(line) {
+        "JOIN ann" => {
+            vec![tagged(line, "OK joined ann 1/9"), b"MSG bob hi\n".to_vec(), b"BYE moved\n".to_vec()]
+        }
+        _ => vec![tagged(line, "OK")],
+    });
+    let (code, _, err) = run(&mut hub.pigeon(&["listen", "--as", "ann"]));
+    assert!(code == 77 && err.contains("elsewhere"), "{code}: {err}");
+}
+
+#[test]
+fn chat_asks_for_a_code_sends_what_is_typed_and_ends_with_bye() {
+    let hub = Hub::udp(|line| match request(line) {
+        "JOIN ann" => vec![tagged(line, "OK joined ann 1/9")],
+        "ALL hello" => vec![b"MSG bob \x1b[31mhi\n".to_vec(), tagged(line, "OK 1")],
+        "SEND bob you" => vec![tagged(line, "OK sent")],
+        "SEND carl x" => vec![tagged(line, "ERR no-such-client carl has not joined")],
+        "BYE" => vec![tagged(line, "OK bye")],
+        other => panic!("{other}"),
+    });
+    let input = "no code\nann\nhello\n@bob you\n/to carl x\nBYE\nnever sent\n";
+    let (code, out, err) = run_with_input(&mut hub.pigeon(&["chat"]), input);
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(out.lines().collect::<Vec<_>>(), ["bob: [31mhi", "reached 1", "sent"]);
+    assert!(err.contains("no-such-client"), "{err}");
+    assert_eq!(request(hub.heard().last().unwrap()), "BYE");
+}
+
+#[test]
+fn chat_ends_with_its_input_and_with_ctrl_c() {
+    let answer = || replying(&[("JOIN ann", "OK joined ann 1/9"), ("ALL hi", "OK 0"), ("BYE", "OK bye")]);
+    let hub = Hub::udp(answer());
+    let (code, out, _) = run_with_input(&mut hub.pigeon(&["chat", "--as", "ann", "--json"]), "hi");
+    assert_eq!((code, out.as_str()), (0, "{\"reached\":0}\n"));
+    let hub = Hub::udp(answer());
+    let mut chat = hub.pigeon(&["chat", "--as", "ann"]);
+    let mut child = chat.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"hi\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "reached 0\n");
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(request(hub.heard().last().unwrap()), "BYE");
+}
