@@ -1,6 +1,14 @@
 //! The examples do what they say, against the daemon.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and lives outside the core"
+)]
+
 mod common;
+#[expect(dead_code, reason = "these tests use a part of it")]
 #[path = "common/program.rs"]
 mod program;
 

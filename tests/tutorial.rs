@@ -3,6 +3,13 @@
 //! None of them knows anything of pigeond: each is told a host and a port, as it would be told those of the
 //! tutorial's own server.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, and lives outside the core"
+)]
+
 mod common;
 #[path = "common/program.rs"]
 mod program;

@@ -150,6 +150,7 @@ impl Daemon {
 }
 
 impl Drop for Daemon {
+    #[expect(clippy::print_stderr, reason = "the log of the daemon explains why its test failed")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log: Vec<String> = self.seen.drain(..).chain(self.log.try_iter()).collect();

@@ -1,8 +1,6 @@
 //! Programs that people have written for a plain socket, run as they are.
 
-#![expect(dead_code, reason = "each test uses a part of this")]
-
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -89,6 +87,7 @@ pub fn script(interpreter: &str, script: &str) -> Option<Command> {
 }
 
 /// A tool that may be absent; then `None`, and a note.
+#[expect(clippy::print_stdout, reason = "the note belongs to the test's own output")]
 pub fn tool(name: &str) -> Option<Command> {
     if installed(name) {
         return Some(Command::new(name));
@@ -118,7 +117,7 @@ pub fn at(mut command: Command, host: &str, daemon: &Daemon, words: &[&str]) -> 
 }
 
 fn installed(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_else(OsString::new);
+    let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
 }
 
