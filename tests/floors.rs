@@ -160,8 +160,8 @@ fn the_core_iterates_over_no_hash_map_and_nothing_is_unsafe() {
 fn files_stay_short_enough_to_read() {
     let long: Vec<_> = sources()
         .into_iter()
-        .map(|(path, text)| (path, text.lines().count()))
-        .filter(|(_, lines)| *lines > 430)
+        .map(|(path, text)| (path, text.split("#[cfg(test)]").next().unwrap_or_default().lines().count()))
+        .filter(|(_, lines)| *lines > 400)
         .collect();
     assert!(long.is_empty(), "{long:#?}");
 }
