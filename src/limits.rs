@@ -73,6 +73,13 @@ pub const AMPLIFICATION_BYTES: u64 = 256 * 1024;
 /// How many times what came from an address may go back to it beside [`AMPLIFICATION_BYTES`].
 pub const AMPLIFICATION_FACTOR: u64 = 3;
 
+/// Replies to what one read of a stream holds, in bytes: once there is more, the rest waits until they are sent,
+/// so that a kilobyte of `GET` cannot call up a gigabyte of values.
+pub const STREAM_REPLIES_BYTES: usize = 64 * 1024;
+
+/// Memory that the hub keeps for replies between inputs, in bytes; what a rare input needed beyond is given back.
+pub const KEPT_BYTES: usize = 256 * 1024;
+
 /// Source addresses counted in one second: past that, newcomers get no plain text answered until the next.
 pub const SOURCES: usize = 16_384;
 

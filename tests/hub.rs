@@ -92,7 +92,7 @@ impl World {
     fn sent(&self, is: impl Fn(&Target) -> bool) -> Vec<String> {
         let sends = self.out.list.iter().filter_map(|action| match action {
             Action::Send { target, range, .. } if is(target) => Some(self.out.slice(range)),
-            Action::Send { .. } | Action::Close(_) | Action::Nothing => None,
+            Action::Send { .. } | Action::Close(_) | Action::Hold { .. } | Action::Nothing => None,
         });
         sends.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
     }
@@ -100,7 +100,7 @@ impl World {
     fn closed(&self) -> Vec<Conn> {
         let closes = self.out.list.iter().filter_map(|action| match action {
             Action::Close(conn) => Some(*conn),
-            Action::Send { .. } | Action::Nothing => None,
+            Action::Send { .. } | Action::Hold { .. } | Action::Nothing => None,
         });
         closes.collect()
     }
@@ -460,4 +460,25 @@ fn connections_from_one_address_are_bounded() {
     assert_eq!(world.closed(), [Conn(2)]);
     world.handle(Input::Closed { conn: Conn(0), why: "gone" });
     assert_eq!(world.open(0), "");
+}
+
+#[test]
+fn a_stream_that_asks_for_too_much_at_once_gets_it_bit_by_bit() {
+    let mut world = World::new();
+    world.open(0);
+    world.stream(0, format!("SET k {}\n", "v".repeat(8000)).as_bytes());
+    let mut requests = b"GET k\n".repeat(1000);
+    let (mut total, mut rounds) = (0, 0);
+    while !requests.is_empty() {
+        let replies = world.stream(0, &requests).len();
+        assert!(replies <= 64 * 1024 + 8001, "{replies}");
+        let held = world.out.list.iter().find_map(|action| match action {
+            Action::Hold { bytes, .. } => Some(*bytes),
+            Action::Send { .. } | Action::Close(_) | Action::Nothing => None,
+        });
+        requests.drain(..requests.len() - held.unwrap_or(0));
+        (total, rounds) = (total + replies, rounds + 1);
+    }
+    assert_eq!(total, 1000 * 8001);
+    assert!(rounds > 100);
 }

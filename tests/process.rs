@@ -260,6 +260,24 @@ fn a_client_that_asks_and_never_reads_is_not_read_from_and_gets_all_in_the_end()
     assert!(daemon.resident_kib() < before + 2048);
 }
 
+#[test]
+fn small_requests_for_large_values_are_answered_in_full_with_little_memory() {
+    let daemon = Daemon::start();
+    let mut stream = daemon.tcp();
+    let value = "v".repeat(8000);
+    assert_eq!(ask_tcp(&mut stream, format!("SET k {value}\n").as_bytes(), 4), b"set\n");
+    let before = daemon.resident_kib();
+    let mut asking = stream.try_clone().unwrap();
+    let writer = std::thread::spawn(move || asking.write_all(&b"GET k\n".repeat(REQUESTS)).unwrap());
+    let mut reply = vec![0; 8001];
+    for n in 0..REQUESTS {
+        stream.read_exact(&mut reply).unwrap();
+        assert!(reply.iter().all(|&b| b == b'v' || b == b'\n'), "reply {n}");
+    }
+    writer.join().unwrap();
+    assert!(daemon.resident_kib() < before + 2048);
+}
+
 /// Starts a daemon that tells this socket what it would tell systemd.
 fn with_notify_socket(watchdog: Option<&str>) -> (std::process::Child, UnixDatagram, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();

@@ -11,6 +11,7 @@ use super::journal;
 use super::tcp::Streams;
 use super::udp::Sockets;
 use crate::hub::{Action, Actions, Hub, Input, Settings, Target};
+use crate::limits::KEPT_BYTES;
 use crate::moment::Moment;
 
 /// The shared core; borrowed for one turn at a time, never across an await.
@@ -74,6 +75,13 @@ impl Core {
         self.hub.reconfigure(settings);
     }
 
+    /// Does what the hub wants done if that has become much.
+    pub(super) fn perform_if_much(&mut self) {
+        if self.actions.bytes.len() > KEPT_BYTES {
+            self.perform();
+        }
+    }
+
     /// Does what the hub wants done, and what follows from that.
     pub(super) fn perform(&mut self) {
         while self.perform_once() {}
@@ -89,6 +97,7 @@ impl Core {
                     self.streams.append(*conn, actions.slice(range), *push);
                 }
                 Action::Close(conn) => self.streams.close(*conn),
+                Action::Hold { conn, bytes } => self.streams.held = Some((*conn, *bytes)),
                 // Datagrams leave together, below.
                 Action::Send { target: Target::Udp { .. }, .. } | Action::Nothing => {}
             }

@@ -38,6 +38,8 @@ struct Stream {
     io: Rc<TcpStream>,
     wake: Rc<Notify>,
     out: Vec<u8>,
+    /// Bytes that were read but wait until `out` has been written.
+    held: Vec<u8>,
     /// Whether `out` has something new since it was last flushed.
     dirty: bool,
     state: State,
@@ -58,6 +60,8 @@ pub(super) struct Streams {
     free: Vec<Conn>,
     dirty: Vec<Conn>,
     read_buffer: Vec<u8>,
+    /// What the hub has just told to hold: of which connection, and how many bytes from the end.
+    pub(super) held: Option<(Conn, usize)>,
     /// Unread pushes past this close a connection.
     pub(super) unread_bytes: usize,
 }
@@ -65,7 +69,7 @@ pub(super) struct Streams {
 impl Streams {
     pub(super) fn new(unread_bytes: usize) -> Self {
         let read_buffer = vec![0; READ_BYTES];
-        Self { slots: Vec::new(), free: Vec::new(), dirty: Vec::new(), read_buffer, unread_bytes }
+        Self { slots: Vec::new(), free: Vec::new(), dirty: Vec::new(), read_buffer, held: None, unread_bytes }
     }
 
     fn get_mut(&mut self, conn: Conn) -> Option<&mut Stream> {
@@ -78,7 +82,14 @@ impl Streams {
             Conn(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
         });
         if let Some(slot) = self.slots.get_mut(conn.0 as usize) {
-            *slot = Some(Stream { io, wake, out: Vec::new(), dirty: false, state: State::Open });
+            *slot = Some(Stream {
+                io,
+                wake,
+                out: Vec::new(),
+                held: Vec::new(),
+                dirty: false,
+                state: State::Open,
+            });
         }
         conn
     }
@@ -139,6 +150,11 @@ impl Streams {
 }
 
 impl Stream {
+    /// Whether more is read: not before what is there has been answered, and most of that written.
+    fn is_read_from(&mut self) -> bool {
+        self.state == State::Open && self.held.is_empty() && self.out.len() < HIGH_WATER_BYTES
+    }
+
     fn write(&mut self) {
         while !self.out.is_empty() && self.state != State::Broken {
             match self.io.try_write(&self.out) {
@@ -176,6 +192,10 @@ enum Next {
     Read,
     Write,
     ReadAndWrite,
+    /// Write the rest, but not for ever.
+    Finish,
+    /// Give the hub what it held back.
+    Resume,
     End(Ending),
 }
 
@@ -206,6 +226,19 @@ async fn serve(shared: Shared, io: TcpStream, from: SocketAddr) {
             Next::Read => Interest::READABLE,
             Next::Write => Interest::WRITABLE,
             Next::ReadAndWrite => Interest::READABLE | Interest::WRITABLE,
+            Next::Finish => {
+                let written = tokio::time::timeout(LINGER, io.writable()).await;
+                match written {
+                    Ok(Ok(())) => shared.borrow_mut().streams.write_more(conn),
+                    Ok(Err(_)) | Err(_) => shared.borrow_mut().end(conn, "does not read"),
+                }
+                continue;
+            }
+            Next::Resume => {
+                shared.borrow_mut().resume(conn);
+                tokio::task::yield_now().await;
+                continue;
+            }
             Next::End(ending) => {
                 shared.borrow_mut().streams.remove(conn);
                 if let Ending::Linger = ending {
@@ -273,6 +306,9 @@ impl Streams {
 impl Core {
     fn next(&mut self, conn: Conn) -> Next {
         let Some(stream) = self.streams.get_mut(conn) else { return Next::End(Ending::Drop) };
+        if stream.state == State::Open && !stream.held.is_empty() && stream.out.is_empty() {
+            return Next::Resume;
+        }
         match (stream.state, stream.out.len()) {
             (State::Broken, _) => {
                 self.end(conn, "failed");
@@ -280,8 +316,9 @@ impl Core {
             }
             (State::Closing, 0) => Next::End(Ending::Linger),
             (State::Open, 0) => Next::Read,
-            (State::Open, length) if length < HIGH_WATER_BYTES => Next::ReadAndWrite,
-            (State::Open | State::Closing, _) => Next::Write,
+            (State::Open, _) if stream.is_read_from() => Next::ReadAndWrite,
+            (State::Open, _) => Next::Write,
+            (State::Closing, _) => Next::Finish,
         }
     }
 
@@ -325,13 +362,8 @@ impl Core {
                 false
             }
             (Some(length), result) => {
-                let bytes = buffer.get(..length).unwrap_or_default();
-                self.handle(now, Input::Stream { conn, bytes });
-                self.perform();
-                let open = self
-                    .streams
-                    .get_mut(conn)
-                    .is_some_and(|stream| stream.state == State::Open && stream.out.len() < HIGH_WATER_BYTES);
+                self.give(conn, buffer.get(..length).unwrap_or_default());
+                let open = self.streams.get_mut(conn).is_some_and(Stream::is_read_from);
                 result.is_ok() && open
             }
             (None, Err(error)) if error.kind() == io::ErrorKind::WouldBlock => false,
@@ -340,6 +372,24 @@ impl Core {
                 false
             }
         }
+    }
+
+    /// Gives the hub what came on a connection, and holds what it does not take yet.
+    fn give(&mut self, conn: Conn, bytes: &[u8]) {
+        let now = self.now();
+        self.handle(now, Input::Stream { conn, bytes });
+        self.perform();
+        let Some((conn, held)) = self.streams.held.take() else { return };
+        let rest = bytes.get(bytes.len().saturating_sub(held)..).unwrap_or_default();
+        if let Some(stream) = self.streams.get_mut(conn) {
+            stream.held = rest.to_vec();
+        }
+    }
+
+    /// Gives the hub what it held back before.
+    fn resume(&mut self, conn: Conn) {
+        let held = self.streams.get_mut(conn).map(|stream| std::mem::take(&mut stream.held));
+        self.give(conn, &held.unwrap_or_default());
     }
 
     /// Answers what has come on all connections, what is unfinished too, and closes them.

@@ -185,6 +185,7 @@ impl Core {
             let Some(bytes) = buffer.get(..bytes) else { continue };
             let (via, to_many) = via(socket, info.as_ref());
             self.handle(now, Input::Datagram { from, via, to_many, bytes });
+            self.perform_if_much();
         }
         Ok(count)
     }

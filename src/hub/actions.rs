@@ -3,6 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
 
+use crate::limits::KEPT_BYTES;
 use crate::wire::{End, Refusal};
 
 /// A stream connection, by the small number its shell chose. A number is free again once the shell has said
@@ -69,6 +70,14 @@ pub enum Action {
     },
     /// Send what is left, then close.
     Close(Conn),
+    /// The last of the bytes that were just given of this stream were not taken, because their replies would
+    /// be too many at once: give them again once what is to be sent on it has been sent.
+    Hold {
+        /// Which stream.
+        conn: Conn,
+        /// How many bytes, from the end.
+        bytes: usize,
+    },
     /// Nothing after all.
     Nothing,
 }
@@ -118,9 +127,10 @@ pub struct Actions {
 }
 
 impl Actions {
-    /// Forgets all, but keeps the memory.
+    /// Forgets all, but keeps the memory, up to a bound.
     pub fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
         self.list.clear();
         self.events.clear();
     }

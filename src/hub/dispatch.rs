@@ -8,7 +8,7 @@ use super::sessions::{self, Verdict, fingerprint};
 use super::settings::TextReply;
 use super::timers::Due;
 use super::{Asker, Hub, Slot};
-use crate::limits::REPLY_DATAGRAM_BYTES;
+use crate::limits::{KEPT_BYTES, REPLY_DATAGRAM_BYTES};
 use crate::moment::Moment;
 use crate::names::Key;
 use crate::wire::{
@@ -77,8 +77,7 @@ impl Hub {
         write(self, &mut replies);
         self.access.sent(asker.now, asker.address(), replies.len());
         out.reply(asker.target, &replies);
-        replies.clear();
-        self.replies = replies;
+        self.recycle(replies);
     }
 
     /// Answers the lines of a datagram, together as far as one datagram holds the replies.
@@ -101,7 +100,13 @@ impl Hub {
         if any {
             self.flush(asker, reserved, &replies, out);
         }
+        self.recycle(replies);
+    }
+
+    /// Keeps the memory of replies that have been handed on, up to a bound.
+    pub(super) fn recycle(&mut self, mut replies: Vec<u8>) {
         replies.clear();
+        replies.shrink_to(KEPT_BYTES);
         self.replies = replies;
     }
 

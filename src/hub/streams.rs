@@ -1,11 +1,13 @@
 //! Streams: connections, their unfinished lines, and those that stay silent (protocol, sections 1 and 8).
 
 use core::net::SocketAddr;
+use core::ops::ControlFlow;
 
 use super::actions::{Action, Actions, Conn, Event, Target};
 use super::tally::Tally;
 use super::timers::Due;
 use super::{Asker, Hub};
+use crate::limits::STREAM_REPLIES_BYTES;
 use crate::moment::Moment;
 use crate::wire::{End, ErrorName, Frame, Message, Patience, Refusal, Reply, Stream};
 
@@ -150,17 +152,22 @@ impl Hub {
             if !asker.closes {
                 self.frame(&mut asker, frame, &mut replies, out);
             }
+            let full = replies.len() >= STREAM_REPLIES_BYTES;
+            if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
+        let mut held = 0;
         match cause {
-            Cause::Bytes(bytes) => stream.feed(bytes, max_bytes, &mut answer),
+            Cause::Bytes(bytes) => held = stream.feed(bytes, max_bytes, &mut answer),
             Cause::Pause => stream.pause(&mut answer),
             Cause::HalfClose => stream.half_close(&mut answer),
         }
         if !replies.is_empty() {
             out.fill(reserved, target, &replies);
         }
-        replies.clear();
-        self.replies = replies;
+        if held > 0 {
+            out.list.push(Action::Hold { conn, bytes: held });
+        }
+        self.recycle(replies);
         if asker.closes || matches!(cause, Cause::HalfClose) {
             self.hang_up(conn, "closed", out);
         } else {

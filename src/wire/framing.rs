@@ -1,6 +1,8 @@
 //! Cuts a stream of bytes into lines, whether its peer ends them or not (protocol, sections 1 and 8).
 
 use super::End;
+use core::ops::ControlFlow;
+
 use super::line::{self, begins_like_http, ends_like_http, is_http, skip_nuls};
 use super::request::Word;
 use super::tag::Tag;
@@ -92,37 +94,45 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Takes bytes as they come and yields every line that they finish, in order. Lines that lie whole in
-    /// `bytes` are yielded in place. After [`Frame::Http`] nothing more is yielded.
-    pub fn feed(&mut self, bytes: &[u8], max_bytes: usize, yield_frame: &mut impl FnMut(Frame<'_>)) {
-        let mut rest = if self.http { &[] } else { bytes };
-        while let Some(lf) = memchr::memchr(b'\n', rest) {
+    /// Takes bytes as they come and yields every line that they finish, in order, until it is told to stop.
+    /// Lines that lie whole in `bytes` are yielded in place. After [`Frame::Http`] nothing more is yielded.
+    ///
+    /// Returns how many bytes were not taken, because it was told to stop: they are to be fed again.
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        max_bytes: usize,
+        yield_frame: &mut impl FnMut(Frame<'_>) -> ControlFlow<()>,
+    ) -> usize {
+        let mut rest = bytes;
+        while !self.http {
+            let Some(lf) = memchr::memchr(b'\n', rest) else {
+                self.keep(rest, max_bytes);
+                break;
+            };
             let (line, tail) = rest.split_at(lf + 1);
             rest = tail;
-            let first = !self.seen_lf;
-            if !self.finish_line(line, max_bytes, first, yield_frame) {
-                return;
+            if self.finish_line(line, max_bytes, yield_frame).is_break() {
+                return rest.len();
             }
         }
-        self.keep(rest, max_bytes);
+        0
     }
 
-    /// Yields one line; `false` if the stream is HTTP.
+    /// Yields one line.
     fn finish_line(
         &mut self,
         line: &[u8],
         max_bytes: usize,
-        first: bool,
-        yield_frame: &mut impl FnMut(Frame<'_>),
-    ) -> bool {
+        yield_frame: &mut impl FnMut(Frame<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let line = self.skip_front(line);
-        self.seen_lf = true;
+        let first = !core::mem::replace(&mut self.seen_lf, true);
         if let Some(TooLong { last, http }) = self.too_long.take() {
             let before_lf = line.len().checked_sub(2).and_then(|at| line.get(at)).copied().unwrap_or(last);
             let end = if before_lf == b'\r' { End::CrLf } else { End::Lf };
             self.http = http;
-            yield_frame(if http { Frame::Http } else { Frame::TooLong(end) });
-            return !http;
+            return yield_frame(if http { Frame::Http } else { Frame::TooLong(end) });
         }
         let mut joined = core::mem::take(&mut self.partial);
         let whole = if joined.is_empty() {
@@ -142,8 +152,7 @@ impl Stream {
             (true, _) => Frame::Http,
             (false, true) => Frame::TooLong(line::text_end(whole)),
             (false, false) => Frame::Line(whole),
-        });
-        !http
+        })
     }
 
     /// Keeps the start of a line for later, or only the fact that it is too long.
@@ -181,13 +190,13 @@ impl Stream {
     }
 
     /// The pause has lasted: yields what has come as one line.
-    pub fn pause(&mut self, yield_frame: &mut impl FnMut(Frame<'_>)) {
+    pub fn pause(&mut self, yield_frame: &mut impl FnMut(Frame<'_>) -> ControlFlow<()>) {
         self.yield_rest(false, yield_frame);
         self.cut |= !self.seen_lf;
     }
 
     /// The peer has said all it will say: yields the rest.
-    pub fn half_close(&mut self, yield_frame: &mut impl FnMut(Frame<'_>)) {
+    pub fn half_close(&mut self, yield_frame: &mut impl FnMut(Frame<'_>) -> ControlFlow<()>) {
         let unfinished = match Class::of(&self.partial) {
             Class::Command => self.seen_lf,
             Class::Tagged => true,
@@ -196,18 +205,22 @@ impl Stream {
         self.yield_rest(unfinished, yield_frame);
     }
 
-    fn yield_rest(&mut self, unfinished: bool, yield_frame: &mut impl FnMut(Frame<'_>)) {
+    fn yield_rest(&mut self, unfinished: bool, yield_frame: &mut impl FnMut(Frame<'_>) -> ControlFlow<()>) {
         let partial = core::mem::take(&mut self.partial);
-        if !self.seen_lf && !self.cut && is_http(&partial) {
+        let frame = if !self.seen_lf && !self.cut && is_http(&partial) {
             self.http = true;
-            yield_frame(Frame::Http);
+            Frame::Http
         } else if self.too_long.take().is_some() {
-            yield_frame(Frame::TooLong(End::None));
+            Frame::TooLong(End::None)
         } else if unfinished {
-            yield_frame(Frame::Unfinished(&partial));
-        } else if !partial.is_empty() {
-            yield_frame(Frame::Line(&partial));
-        }
+            Frame::Unfinished(&partial)
+        } else if partial.is_empty() {
+            return;
+        } else {
+            Frame::Line(&partial)
+        };
+        // Nothing is left that it could be told to stop before.
+        let _ = yield_frame(frame);
     }
 }
 
@@ -228,9 +241,14 @@ mod tests {
                 Frame::TooLong(end) => format!("too long {end:?}"),
                 Frame::Http => "http".to_owned(),
             });
+            // Stopping after every third frame must make no difference to what is yielded.
+            if frames.len().is_multiple_of(3) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         for piece in pieces {
-            stream.feed(piece, MAX, &mut note);
+            let mut left = piece.len();
+            while left > 0 {
+                left = stream.feed(&piece[piece.len() - left..], MAX, &mut note);
+            }
         }
         stream.half_close(&mut note);
         frames
