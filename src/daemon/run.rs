@@ -207,7 +207,7 @@ impl Daemon {
         ports.sort_unstable();
         ports.dedup();
         for port in ports {
-            tracing::info!(port, "listening on port {port}");
+            tracing::info!("listening on port {port}");
         }
     }
 
