@@ -10,6 +10,7 @@ mod holder;
 mod journal;
 mod options;
 mod run;
+mod streams;
 mod systemd;
 mod tcp;
 mod udp;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::journal;
-use super::tcp::Streams;
+use super::streams::Streams;
 use super::udp::Sockets;
 use crate::hub::{Action, Actions, Hub, Input, Settings, Target};
 use crate::limits::KEPT_BYTES;

@@ -10,16 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::core::{Core, Shared};
+use super::streams::{State, Stream};
 use crate::hub::{Conn, Input};
-
-/// The buffer that all connections read into, one at a time.
-const READ_BYTES: usize = 64 * 1024;
-
-/// A connection whose peer has not read this much is not read from until it has.
-const HIGH_WATER_BYTES: usize = 64 * 1024;
-
-/// Memory that an idle connection keeps for what it writes.
-const KEPT_BYTES: usize = 4 * 1024;
 
 /// How long a connection that is closed still listens, so that its peer gets what was last sent.
 const LINGER: Duration = Duration::from_secs(1);
@@ -32,145 +24,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads from one connection before others have their turn.
 const READS_A_TURN: usize = 8;
-
-/// One connection's socket and what is still to be written to it.
-struct Stream {
-    io: Rc<TcpStream>,
-    wake: Rc<Notify>,
-    out: Vec<u8>,
-    /// Bytes that were read but wait until `out` has been written.
-    held: Vec<u8>,
-    /// Whether `out` has something new since it was last flushed.
-    dirty: bool,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Open,
-    /// The hub is done with it: it is closed once `out` has been written.
-    Closing,
-    /// It does not read, or failed: closed at once.
-    Broken,
-}
-
-/// All connections.
-pub(super) struct Streams {
-    slots: Vec<Option<Stream>>,
-    free: Vec<Conn>,
-    dirty: Vec<Conn>,
-    read_buffer: Vec<u8>,
-    /// What the hub has just told to hold: of which connection, and how many bytes from the end.
-    pub(super) held: Option<(Conn, usize)>,
-    /// Unread pushes past this close a connection.
-    pub(super) unread_bytes: usize,
-}
-
-impl Streams {
-    pub(super) fn new(unread_bytes: usize) -> Self {
-        let read_buffer = vec![0; READ_BYTES];
-        Self { slots: Vec::new(), free: Vec::new(), dirty: Vec::new(), read_buffer, held: None, unread_bytes }
-    }
-
-    fn get_mut(&mut self, conn: Conn) -> Option<&mut Stream> {
-        self.slots.get_mut(conn.0 as usize)?.as_mut()
-    }
-
-    fn insert(&mut self, io: Rc<TcpStream>, wake: Rc<Notify>) -> Conn {
-        let conn = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            Conn(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
-        });
-        if let Some(slot) = self.slots.get_mut(conn.0 as usize) {
-            *slot = Some(Stream {
-                io,
-                wake,
-                out: Vec::new(),
-                held: Vec::new(),
-                dirty: false,
-                state: State::Open,
-            });
-        }
-        conn
-    }
-
-    fn remove(&mut self, conn: Conn) {
-        if self.slots.get_mut(conn.0 as usize).and_then(Option::take).is_some() {
-            self.free.push(conn);
-        }
-    }
-
-    /// Adds bytes to be written when the turn ends.
-    pub(super) fn append(&mut self, conn: Conn, bytes: &[u8], push: bool) {
-        let unread_bytes = self.unread_bytes;
-        let Some(stream) = self.get_mut(conn).filter(|stream| stream.state == State::Open) else { return };
-        if push && stream.out.len() + bytes.len() > unread_bytes {
-            stream.state = State::Broken;
-        } else {
-            stream.out.extend_from_slice(bytes);
-        }
-        self.mark(conn);
-    }
-
-    /// Closes a connection once all is written.
-    pub(super) fn close(&mut self, conn: Conn) {
-        if let Some(stream) = self.get_mut(conn).filter(|stream| stream.state == State::Open) {
-            stream.state = State::Closing;
-            self.mark(conn);
-        }
-    }
-
-    fn mark(&mut self, conn: Conn) {
-        if let Some(stream) = self.get_mut(conn)
-            && !std::mem::replace(&mut stream.dirty, true)
-        {
-            self.dirty.push(conn);
-        }
-    }
-
-    /// Writes what has gathered, one write a connection; returns those that have broken.
-    pub(super) fn flush(&mut self) -> Vec<Conn> {
-        let mut broken = Vec::new();
-        let mut dirty = std::mem::take(&mut self.dirty);
-        for conn in dirty.drain(..) {
-            let Some(stream) = self.get_mut(conn) else { continue };
-            stream.dirty = false;
-            stream.write();
-            // The task waits for what is left to be written, or sees that all is over.
-            if !stream.out.is_empty() || stream.state != State::Open {
-                stream.wake.notify_one();
-            }
-            if stream.state == State::Broken {
-                broken.push(conn);
-            }
-        }
-        self.dirty = dirty;
-        broken
-    }
-}
-
-impl Stream {
-    /// Whether more is read: not before what is there has been answered, and most of that written.
-    fn is_read_from(&mut self) -> bool {
-        self.state == State::Open && self.held.is_empty() && self.out.len() < HIGH_WATER_BYTES
-    }
-
-    fn write(&mut self) {
-        while !self.out.is_empty() && self.state != State::Broken {
-            match self.io.try_write(&self.out) {
-                Ok(written) if written == self.out.len() => self.out.clear(),
-                Ok(written) => {
-                    self.out.drain(..written);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => self.state = State::Broken,
-            }
-        }
-        if self.out.capacity() > KEPT_BYTES {
-            self.out.shrink_to(KEPT_BYTES);
-        }
-    }
-}
 
 /// Accepts connections for ever.
 pub(super) async fn accept(shared: Shared, listener: TcpListener) {
@@ -287,20 +140,6 @@ async fn linger(io: &TcpStream) {
         }
     };
     let _ = tokio::time::timeout(LINGER, drain).await;
-}
-
-impl Streams {
-    /// Writes what was left when the kernel had no room.
-    fn write_more(&mut self, conn: Conn) {
-        if let Some(stream) = self.get_mut(conn) {
-            stream.write();
-        }
-    }
-
-    /// Whether all connections have written all they had.
-    pub(super) fn all_written(&self) -> bool {
-        self.slots.iter().flatten().all(|stream| stream.out.is_empty() || stream.state == State::Broken)
-    }
 }
 
 impl Core {
