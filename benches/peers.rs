@@ -72,8 +72,10 @@ fn run(names: &[String]) {
             }
         }
     }
-    figures.print_works(&works);
-    figures.print_memory();
+    if !works.is_empty() {
+        figures.print_works(&works);
+        figures.print_memory();
+    }
     if chosen("memory a client") {
         let places = Places::measure(processors);
         let Places { before_kib, after_kib } = places;
