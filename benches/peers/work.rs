@@ -1,0 +1,101 @@
+//! The works: what is asked, of whom, and against whom the figures are held.
+
+use std::time::Duration;
+
+use crate::load::{Load, Sample, measure};
+use crate::load_tcp::{FanOut, Tcp};
+use crate::load_udp::{Request, RoundTrip, Udp};
+use crate::once::idle_kib;
+use crate::process::Processors;
+use crate::server::{Kind, Server};
+
+/// Listeners of the fan-out, and bytes of its texts.
+const LISTENERS: usize = 10;
+const TEXT_BYTES: usize = 32;
+
+/// One kind of load.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    /// What the table calls it.
+    pub name: &'static str,
+    /// Who does it.
+    pub servers: &'static [Kind],
+    /// Whose processor time the others' is divided by.
+    pub yardsticks: &'static [Kind],
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    /// Sockets, and requests under way on each.
+    Udp((usize, usize), Request),
+    RoundTrip,
+    Tcp((usize, usize)),
+    FanOut,
+}
+
+const UDP: &[Kind] = &[Kind::FloorMany, Kind::Floor, Kind::Pigeond, Kind::Python];
+const HUB_AND_FLOOR: &[Kind] = &[Kind::FloorMany, Kind::Pigeond];
+const TCP: &[Kind] = &[Kind::Pigeond, Kind::Memcached, Kind::Redis];
+const FLOOR: &[Kind] = &[Kind::FloorMany];
+const PEERS: &[Kind] = &[Kind::Memcached, Kind::Redis];
+
+/// All of them, in the order of the table.
+pub const ALL: &[Work] = &[
+    Work {
+        name: "UDP increment, 4 x 32",
+        servers: UDP,
+        yardsticks: FLOOR,
+        shape: Shape::Udp((4, 32), Request::Plain),
+    },
+    Work {
+        name: "UDP increment, 32 x 1",
+        servers: UDP,
+        yardsticks: FLOOR,
+        shape: Shape::Udp((32, 1), Request::Plain),
+    },
+    Work { name: "UDP round trip, 1 x 1", servers: UDP, yardsticks: FLOOR, shape: Shape::RoundTrip },
+    Work {
+        name: "UDP 16 lines a datagram, 4 x 32",
+        servers: HUB_AND_FLOOR,
+        yardsticks: FLOOR,
+        shape: Shape::Udp((4, 32), Request::Lines),
+    },
+    Work {
+        name: "UDP tagged increment, 4 x 32",
+        servers: HUB_AND_FLOOR,
+        yardsticks: FLOOR,
+        shape: Shape::Udp((4, 32), Request::Tagged),
+    },
+    Work { name: "TCP increment, 4 x 32", servers: TCP, yardsticks: PEERS, shape: Shape::Tcp((4, 32)) },
+    Work { name: "TCP increment, 32 x 4", servers: TCP, yardsticks: PEERS, shape: Shape::Tcp((32, 4)) },
+    Work {
+        name: "TCP fan-out to 10, a delivery",
+        servers: &[Kind::Pigeond],
+        yardsticks: &[],
+        shape: Shape::FanOut,
+    },
+];
+
+impl Work {
+    /// Starts a server, loads it for so long, and ends it; what it cost, and its memory before, in KiB.
+    pub fn sample(&self, kind: Kind, processors: Processors, length: Duration) -> (Sample, u64) {
+        let server = match self.shape {
+            // Everybody needs a place, which is more than the default has.
+            Shape::FanOut => Server::pigeond(processors, &format!("[clients]\nlimit = {}\n", LISTENERS + 1)),
+            Shape::Udp(..) | Shape::RoundTrip | Shape::Tcp(_) => kind.start(processors),
+        };
+        let idle_kib = idle_kib(&server.process);
+        let mut load: Box<dyn Load> = match self.shape {
+            Shape::Udp(size, request) => {
+                // The floor reads no lines: to it a datagram is one request.
+                let weight = if kind == Kind::Pigeond { request.weight() } else { 1 };
+                Box::new(Udp::new(server.address, size, request, weight))
+            }
+            Shape::RoundTrip => Box::new(RoundTrip::new(server.address)),
+            Shape::Tcp(size) => Box::new(Tcp::new(server.address, size, kind.increment())),
+            Shape::FanOut => Box::new(FanOut::new(server.address, LISTENERS, TEXT_BYTES)),
+        };
+        (measure(&server.process, load.as_mut(), length), idle_kib)
+    }
+}
