@@ -174,8 +174,7 @@ impl Daemon {
         let shared = Rc::clone(&self.shared);
         let served = match socket {
             Bound::Udp(socket) => {
-                let io = tokio::net::UdpSocket::from_std(socket)?;
-                let socket = self.shared.borrow_mut().udp.add(io)?;
+                let socket = self.shared.borrow_mut().udp.add(socket)?;
                 let task = tokio::task::spawn_local(udp::serve(shared, Rc::clone(&socket)));
                 Served { task, address, udp: Some(socket) }
             }

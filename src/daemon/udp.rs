@@ -1,7 +1,7 @@
 //! UDP: datagrams come in batches and leave in batches, from the address that they were sent to.
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, setsockopt, sockopt,
 };
 use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
 
 use super::core::{Core, Shared};
 use super::udp_send::Sender;
@@ -28,7 +28,7 @@ const BATCHES_AT_THE_END: usize = 1024;
 
 /// One bound socket.
 pub(super) struct Socket {
-    io: UdpSocket,
+    io: AsyncFd<UdpSocket>,
     index: u16,
     /// Whether it listens on all addresses, so that each datagram must tell which it was sent to.
     wildcard: bool,
@@ -69,6 +69,8 @@ impl Sockets {
         }
         let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let index = u16::try_from(free).map_err(io::Error::other)?;
+        // Writability is not asked for: its edge would wake the hub once more for each reply that is read.
+        let io = AsyncFd::with_interest(io, Interest::READABLE)?;
         let socket = Rc::new(Socket { io, index, wildcard, is_v4 });
         if free == self.slots.len() {
             self.slots.push(None);
@@ -107,16 +109,23 @@ impl Sockets {
 pub(super) async fn serve(shared: Shared, socket: Rc<Socket>) {
     let mut headers = Headers::new();
     loop {
-        if let Err(error) = socket.io.readable().await {
-            tracing::error!(%error, "a UDP socket failed");
-            return;
+        match socket.io.readable().await {
+            Ok(mut guard) => guard.retain_ready(),
+            Err(error) => {
+                tracing::error!(%error, "a UDP socket failed");
+                return;
+            }
         }
+        let mut more = true;
         for _ in 0..BATCHES_A_TURN {
-            if !shared.borrow_mut().receive(&socket, &mut headers) {
+            more = shared.borrow_mut().receive(&socket, &mut headers);
+            if !more {
                 break;
             }
         }
-        tokio::task::yield_now().await;
+        if more {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -140,7 +149,7 @@ impl Core {
         let now = self.now();
         let mut received = 0;
         // A short batch has emptied the socket: saying so spares the call that would find out.
-        let result = socket.io.try_io(Interest::READABLE, || {
+        let result = socket.io.try_io(Interest::READABLE, |_| {
             received = self.receive_batch(now, socket, headers, &mut buffers)?;
             if received < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
