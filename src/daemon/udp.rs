@@ -70,6 +70,10 @@ impl Sockets {
         let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let index = u16::try_from(free).map_err(io::Error::other)?;
         // Writability is not asked for: its edge would wake the hub once more for each reply that is read.
+        #[expect(
+            deprecated,
+            reason = "std's socket keeps its descriptor, which is all that the unsafe successor asks"
+        )]
         let io = AsyncFd::with_interest(io, Interest::READABLE)?;
         let socket = Rc::new(Socket { io, index, wildcard, is_v4 });
         if free == self.slots.len() {
