@@ -188,7 +188,9 @@ impl Hub {
             return false;
         }
         let reply = Reply::begin(replies, request.tag.as_ref());
-        if let Some(tag) = &request.tag { self.tagged(asker, tag, request, &reply, replies, out) } else {
+        if let Some(tag) = &request.tag {
+            self.tagged(asker, tag, request, &reply, replies, out)
+        } else {
             let outcome = self.perform(asker, request, replies, out);
             if let (Ok(()), Ok(Command::Join { code, .. })) = (outcome, &request.command) {
                 self.sessions.claim(*code, None);

@@ -36,7 +36,9 @@ impl Watches {
         own.push(pattern.as_str().into());
         let prefix = pattern.literal_prefix();
         let watcher = (client, pattern.as_str().into());
-        if let Some(watchers) = self.by_prefix.find(prefix).and_then(|slot| self.by_prefix.get_mut(slot)) { watchers.push(watcher) } else {
+        if let Some(watchers) = self.by_prefix.find(prefix).and_then(|slot| self.by_prefix.get_mut(slot)) {
+            watchers.push(watcher)
+        } else {
             self.by_prefix.insert(prefix, vec![watcher]);
             self.count(prefix, |count| *count += 1);
         }
