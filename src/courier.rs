@@ -8,19 +8,24 @@
 //! way, the newest less than 64 numbers above the oldest; a request is the same bytes each time; and of
 //! JOIN, BYE, WATCH and UNWATCH only one is under way, for a later one makes an earlier one stale.
 
+mod jitter;
 mod push;
 #[cfg(test)]
 mod simulation;
+mod under_way;
 
 use core::time::Duration;
 use std::collections::VecDeque;
 
 pub use push::Push;
 
-use crate::limits::{COURIER_QUEUE, COURIER_UNDER_WAY, MESSAGE_BYTES_RANGE, SESSION_WINDOW};
+use jitter::Jitter;
+use under_way::{UnderWay, Waiting};
+
+use crate::limits::{COURIER_QUEUE, COURIER_UNDER_WAY, SESSION_WINDOW};
 use crate::moment::Moment;
 use crate::names::Session;
-use crate::wire::{ErrorName, Kind, Tag, Word};
+use crate::wire::{ErrorName, Tag};
 
 /// The first pause before a line is sent again over UDP; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -109,28 +114,6 @@ enum Opening {
     Open,
     /// Number 1 was given up, or the hub has forgotten the session.
     Spent,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    id: Id,
-    line: Vec<u8>,
-    deadline: Moment,
-    /// Nothing else is sent until this one is answered.
-    first: bool,
-}
-
-#[derive(Debug)]
-struct UnderWay {
-    request: Waiting,
-    number: u64,
-    /// The tag, the line and LF: the same bytes each time.
-    bytes: Vec<u8>,
-    /// When to send; `None` if only a reconnect makes that necessary.
-    due: Option<Moment>,
-    pause: Duration,
-    sent: bool,
-    excuse: Option<ErrorName>,
 }
 
 impl Courier {
@@ -388,21 +371,6 @@ impl Courier {
     }
 }
 
-impl Waiting {
-    /// Whether this asks for a place or what belongs to one: JOIN, BYE, WATCH, UNWATCH.
-    fn is_place(&self) -> bool {
-        let word = self.line.split(|&b| b == b' ').next().unwrap_or_default();
-        Word::parse(word).is_some_and(|word| word.kind() == Kind::Place)
-    }
-}
-
-impl UnderWay {
-    /// Whether some hub may refuse this for its length.
-    fn is_long(&self) -> bool {
-        self.bytes.len() > *MESSAGE_BYTES_RANGE.start()
-    }
-}
-
 /// Reads what stands behind the tag of a reply; `None` if it is no reply.
 fn read_reply(reply: &[u8]) -> Option<Outcome> {
     if is_word(reply, b"OK") {
@@ -418,20 +386,4 @@ fn read_reply(reply: &[u8]) -> Option<Outcome> {
 /// Whether the line is these words, or begins with them and a space.
 fn is_word(line: &[u8], words: &[u8]) -> bool {
     line.strip_prefix(words).is_some_and(|rest| rest.first().is_none_or(|&b| b == b' '))
-}
-
-/// A small generator (`SplitMix64`) that spreads pauses; nothing secret depends on it.
-#[derive(Debug)]
-struct Jitter(u64);
-
-impl Jitter {
-    /// A number from 0 up to 1.
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let top = u32::try_from((z ^ (z >> 31)) >> 32).unwrap_or_default();
-        f64::from(top) / (f64::from(u32::MAX) + 1.0)
-    }
 }

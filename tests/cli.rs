@@ -1,116 +1,15 @@
 //! `pigeon` as a process, against a hub of a few lines that answers as each test wants.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod fake_hub;
+
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
+use fake_hub::{CLOSE, Hub, replying, request, tagged};
 use serde_json::Value;
-
-/// What the hub of a test answers to a line: any number of lines.
-type Answer = Box<dyn FnMut(&str) -> Vec<Vec<u8>> + Send>;
-
-/// Answered by closing the connection.
-const CLOSE: &[u8] = b"\0close";
-
-/// A hub on a port of its own, until it is dropped.
-struct Hub {
-    address: SocketAddr,
-    /// Every line that came, in order.
-    heard: Arc<Mutex<Vec<String>>>,
-    stop: Box<dyn Fn() + Send>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Hub {
-    fn udp(mut answer: impl FnMut(&str) -> Vec<Vec<u8>> + Send + 'static) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = socket.local_addr().unwrap();
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let notes = Arc::clone(&heard);
-        let thread = std::thread::spawn(move || {
-            let mut buffer = [0; 65536];
-            loop {
-                let (count, from) = socket.recv_from(&mut buffer).unwrap();
-                let line = String::from_utf8_lossy(&buffer[..count]).trim_end_matches('\n').to_owned();
-                if line == "\0stop" {
-                    return;
-                }
-                notes.lock().unwrap().push(line.clone());
-                for reply in answer(&line) {
-                    let _ = socket.send_to(&reply, from);
-                }
-            }
-        });
-        let stop = Box::new(move || {
-            let _ = UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"\0stop", address);
-        });
-        Self { address, heard, stop, thread: Some(thread) }
-    }
-
-    fn tcp(mut answer: impl FnMut(&str) -> Vec<Vec<u8>> + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let notes = Arc::clone(&heard);
-        let thread = std::thread::spawn(move || {
-            for connection in listener.incoming() {
-                if serve(connection.unwrap(), &notes, &mut answer) {
-                    return;
-                }
-            }
-        });
-        let stop = Box::new(move || {
-            let _ = TcpStream::connect(address).and_then(|mut stream| stream.write_all(b"\0stop\n"));
-        });
-        Self { address, heard, stop, thread: Some(thread) }
-    }
-
-    fn heard(&self) -> Vec<String> {
-        self.heard.lock().unwrap().clone()
-    }
-
-    /// `pigeon` with the hub's address, and nothing from this machine's environment.
-    fn pigeon(&self, arguments: &[&str]) -> Command {
-        let mut command = pigeon(arguments);
-        command.env("PIGEON_HUB", self.address.to_string());
-        command
-    }
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        (self.stop)();
-        let ended = self.thread.take().unwrap().join();
-        assert!(ended.is_ok() || std::thread::panicking(), "the hub of the test failed");
-    }
-}
-
-/// Serves one connection; `true` if it asks the hub to stop.
-fn serve(
-    stream: TcpStream,
-    notes: &Mutex<Vec<String>>,
-    answer: &mut impl FnMut(&str) -> Vec<Vec<u8>>,
-) -> bool {
-    let mut lines = BufReader::new(stream.try_clone().unwrap());
-    let mut line = String::new();
-    while lines.read_line(&mut line).is_ok_and(|count| count > 0) {
-        let text = line.trim_end_matches('\n').to_owned();
-        line.clear();
-        if text == "\0stop" {
-            return true;
-        }
-        notes.lock().unwrap().push(text.clone());
-        for reply in answer(&text) {
-            if reply == CLOSE {
-                return false;
-            }
-            let _ = (&stream).write_all(&reply);
-        }
-    }
-    false
-}
 
 fn pigeon(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pigeon"));
@@ -118,23 +17,13 @@ fn pigeon(arguments: &[&str]) -> Command {
     command
 }
 
-/// The reply to a tagged line, with its tag in front.
-fn tagged(line: &str, reply: &str) -> Vec<u8> {
-    let tag = line.split(' ').next().unwrap();
-    format!("{tag} {reply}\n").into_bytes()
-}
-
-/// The line behind the tag.
-fn request(line: &str) -> &str {
-    line.split_once(' ').map_or("", |(_, request)| request)
-}
-
-/// A hub that has one reply for each request.
-fn replying(replies: &'static [(&'static str, &'static str)]) -> Answer {
-    Box::new(move |line| {
-        let reply = replies.iter().find(|(wanted, _)| *wanted == request(line));
-        reply.map(|(_, reply)| tagged(line, reply)).into_iter().collect()
-    })
+impl Hub {
+    /// `pigeon` with the hub's address, and nothing from this machine's environment.
+    fn pigeon(&self, arguments: &[&str]) -> Command {
+        let mut command = pigeon(arguments);
+        command.env("PIGEON_HUB", self.address.to_string());
+        command
+    }
 }
 
 /// Runs to the end: exit code, standard output, standard error.
@@ -337,6 +226,35 @@ fn a_reader_that_has_gone_away_is_success() {
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_text_goes_to_whom_it_is_sent_and_not_to_who_sends() {
+    let hub = Hub::udp(replying(&[("JOIN ann", "OK joined ann 1/9"), ("SEND bob  hi", "OK queued")]));
+    let (code, out, err) = run(&mut hub.pigeon(&["--as", "ann", "send", "bob", " hi", "--json"]));
+    assert_eq!((code, out.as_str()), (0, "{\"reply\":\"queued\"}\n"), "{err}");
+}
+
+#[test]
+fn bench_counts_what_is_answered_and_what_is_lost() {
+    let mut copies = 0_u32;
+    let hub = Hub::udp(move |line| {
+        copies += 1;
+        if copies == 3 { Vec::new() } else { vec![line.as_bytes().to_vec()] }
+    });
+    let arguments = ["bench", "--clients", "1", "--window", "1", "--seconds", "0.5", "--json"];
+    let (code, out, err) = run(&mut hub.pigeon(&arguments));
+    let tally = json(&out);
+    assert_eq!((code, &tally["lost"]), (0, &Value::from(1)), "{out}{err}");
+    assert!(tally["requests"].as_u64() > Some(2) && tally["p50_us"].is_number(), "{out}");
+}
+
+#[test]
+fn bench_over_tcp_counts_lines() {
+    let hub = Hub::tcp(|line| vec![format!("{line}\n").into_bytes()]);
+    let arguments = ["bench", "--tcp", "--clients", "1", "--window", "7", "--seconds", "0.1", "--json"];
+    let (code, out, err) = run(&mut hub.pigeon(&arguments));
+    assert!(code == 0 && json(&out)["requests"].as_u64() > Some(6), "{out}{err}");
 }
 
 #[test]

@@ -68,18 +68,18 @@ pub(super) enum Color {
 pub(super) enum Command {
     /// Join, send what is typed to everyone, and show what comes: @CODE TEXT sends to one, BYE ends
     ///
-    /// JSON: {"from":"bob","text":"hi"} for what others send, {"reached":2} or {"reply":"sent"} for replies.
+    /// JSON: `{"from":"bob","text":"hi"}` for what others send, {"reached":2} or {"reply":"sent"} for replies.
     Chat,
     /// Send plain text, as a program without tags does, and print the reply
     ///
-    /// JSON: {"reply":"hello"}
+    /// JSON: `{"reply":"hello"}`
     Say {
         #[command(flatten)]
         text: Text,
     },
     /// Join and send a text to one client
     ///
-    /// JSON: {"reply":"sent"} or {"reply":"queued"}
+    /// JSON: `{"reply":"sent"}` or {"reply":"queued"}
     Send {
         /// Whom to send to
         #[arg(value_parser = code)]
@@ -89,18 +89,18 @@ pub(super) enum Command {
     },
     /// Join and send a text to every other client
     ///
-    /// JSON: {"reached":2}
+    /// JSON: `{"reached":2}`
     All {
         #[command(flatten)]
         text: Text,
     },
     /// Join and print what others send, until Ctrl+C
     ///
-    /// JSON: {"from":"bob","text":"hi"}; if the text is not UTF-8 also "bytes":[104,255]
+    /// JSON: `{"from":"bob","text":"hi"}`; if the text is not UTF-8 also "bytes":[104,255]
     Listen,
     /// Print a value
     ///
-    /// JSON: {"value":"5"}; if the value is not UTF-8 also "bytes":[104,255]
+    /// JSON: `{"value":"5"}`; if the value is not UTF-8 also "bytes":[104,255]
     Get {
         /// Which value
         #[arg(value_parser = key)]
@@ -108,7 +108,7 @@ pub(super) enum Command {
     },
     /// Set a value
     ///
-    /// JSON: {"set":"key"}
+    /// JSON: `{"set":"key"}`
     Set {
         /// Which value
         #[arg(value_parser = key)]
@@ -118,7 +118,7 @@ pub(super) enum Command {
     },
     /// Count up and print the new value: the key `counter` by 1, unless said otherwise
     ///
-    /// JSON: {"value":"5"}
+    /// JSON: `{"value":"5"}`
     Inc {
         /// The key, the amount, or both
         #[arg(value_name = "[KEY] [N]", num_args = 0..=2, value_parser = word, allow_negative_numbers = true)]
@@ -126,7 +126,7 @@ pub(super) enum Command {
     },
     /// Count down and print the new value: the key `counter` by 1, unless said otherwise
     ///
-    /// JSON: {"value":"5"}
+    /// JSON: `{"value":"5"}`
     Dec {
         /// The key, the amount, or both
         #[arg(value_name = "[KEY] [N]", num_args = 0..=2, value_parser = word, allow_negative_numbers = true)]
@@ -134,7 +134,7 @@ pub(super) enum Command {
     },
     /// Delete a value
     ///
-    /// JSON: {"deleted":"key"}
+    /// JSON: `{"deleted":"key"}`
     Del {
         /// Which value
         #[arg(value_parser = key)]
@@ -142,7 +142,7 @@ pub(super) enum Command {
     },
     /// List keys, one a line
     ///
-    /// JSON: {"key":"a"} for each
+    /// JSON: `{"key":"a"}` for each
     Keys {
         /// Only keys that match; * stands for any run of characters
         #[arg(value_parser = pattern)]
@@ -150,7 +150,7 @@ pub(super) enum Command {
     },
     /// Print matching values and each change of them, until Ctrl+C
     ///
-    /// JSON: {"key":"a","value":"5"}, or {"key":"a","gone":true} when it is deleted
+    /// JSON: `{"key":"a","value":"5"}`, or {"key":"a","gone":true} when it is deleted
     Watch {
         /// Which keys; * stands for any run of characters
         #[arg(value_parser = pattern)]
@@ -158,32 +158,32 @@ pub(super) enum Command {
     },
     /// List the codes that are joined, one a line
     ///
-    /// JSON: {"code":"ann"} for each
+    /// JSON: `{"code":"ann"}` for each
     Who,
     /// Measure how long the hub takes to answer, until Ctrl+C or for a count
     ///
-    /// JSON: {"seq":1,"ms":0.123} for each answer, at the end {"sent":4,"answered":4,"loss":0.0,"min_ms":...,
-    /// "median_ms":...,"p99_ms":...,"max_ms":...}
+    /// JSON: `{"seq":1,"ms":0.123}` for each answer, at the end
+    /// `{"sent":4,"answered":4,"loss":0.0,"min_ms":0.1,"median_ms":0.1,"p99_ms":0.2,"max_ms":0.2}`
     Ping(PingOptions),
     /// Say what hub this is
     ///
-    /// JSON: {"name":"value",...}
+    /// JSON: `{"name":"value",...}`
     Info,
     /// Show the hub's figures
     ///
-    /// JSON: {"name":"value",...}
+    /// JSON: `{"name":"value",...}`
     Stats,
     /// Send one line without a tag, as it is, and print the reply
     ///
-    /// JSON: {"reply":"..."}
+    /// JSON: `{"reply":"..."}`
     Raw {
         #[command(flatten)]
         line: Text,
     },
     /// Load the hub and print requests per second and latencies
     ///
-    /// JSON: one object with "requests", "seconds", "per_second", "lost", "p50_us", "p90_us", "p99_us",
-    /// "p999_us", "max_us"; with --joined first one with "joined", "refused" and, with --pid, "bytes_per_client"
+    /// JSON: one object with `requests`, `seconds`, `per_second`, `lost`, `p50_us`, `p90_us`, `p99_us`,
+    /// `p999_us`, `max_us`; with --joined first one with `joined`, `refused` and, with --pid, `bytes_per_client`
     Bench(BenchOptions),
 }
 

@@ -54,7 +54,7 @@ impl Chat {
         loop {
             while !over && self.sent.len() < UNDER_WAY {
                 let Some(line) = self.input.next_line() else { break };
-                over = self.typed(&line)?;
+                over = self.typed(&line);
             }
             over |= self.input.has_ended();
             if over && self.sent.is_empty() {
@@ -79,19 +79,19 @@ impl Chat {
     }
 
     /// Obeys a typed line; `true` if it was the last.
-    fn typed(&mut self, line: &[u8]) -> Result<bool, Failure> {
+    fn typed(&mut self, line: &[u8]) -> bool {
         let request = match read_typed(line) {
-            Typed::Nothing => return Ok(false),
-            Typed::Bye => return Ok(true),
+            Typed::Nothing => return false,
+            Typed::Bye => return true,
             Typed::Wrong => {
                 complain("write @CODE TEXT or /to CODE TEXT to send to one client");
-                return Ok(false);
+                return false;
             }
             Typed::All(text) => [b"ALL ", text].concat(),
             Typed::One(code, text) => [b"SEND ", code.as_bytes(), b" ", text].concat(),
         };
         self.request(request, false);
-        Ok(false)
+        false
     }
 
     fn request(&mut self, line: Vec<u8>, again: bool) {

@@ -29,6 +29,9 @@ const RECONNECT: Duration = Duration::from_millis(250);
 /// How long a client that leaves waits for its goodbye to be answered.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// What a session's name is made of.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+
 /// Datagrams or lines taken from the socket before anything else has its turn.
 const BATCH: usize = 64;
 
@@ -106,7 +109,7 @@ impl Client {
             match self.next(None, &[])? {
                 Happening::Finished(finished, outcome) if finished == id => break outcome,
                 other if aside.len() < ASIDE => aside.push_back(other),
-                _ => {}
+                Happening::Finished(..) | Happening::Pushed(_) | Happening::Ready(_) | Happening::Time => {}
             }
         };
         aside.append(&mut self.happened);
@@ -342,7 +345,6 @@ fn new_courier(link: &Link) -> Result<Courier, Failure> {
     let mut random = [0; 24];
     File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random))?;
     let (name, seed) = random.split_at(16);
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
     let name: Vec<u8> = name.iter().filter_map(|b| ALPHABET.get(usize::from(b % 64)).copied()).collect();
     let seed = seed.iter().fold(0, |seed, &b| seed << 8 | u64::from(b));
     let carrier = if link.is_tcp() { Carrier::Stream } else { Carrier::Datagrams };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest that may be asked for. A hub forgets a session after an hour, so half of that is always safe.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+const LONGEST: Duration = Duration::from_mins(30);
 
 /// Reads a whole or decimal number with `ms`, `s` or `m` behind it; a bare number is seconds. More than nothing,
 /// at most half an hour.

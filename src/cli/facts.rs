@@ -28,13 +28,11 @@ pub(super) fn list(settings: &Settings, out: &mut Output, line: &str, name: &str
             if out.json { out.object(&json!({ name: word }))? } else { out.line(word)? }
         }
         let last = words.split(' ').rfind(|word| !word.is_empty());
-        match last.filter(|_| more) {
-            Some(last) => after = format!(" {last}"),
-            None => {
-                client.farewell();
-                return Ok(());
-            }
-        }
+        let Some(last) = last.filter(|_| more) else {
+            client.farewell();
+            return Ok(());
+        };
+        after = format!(" {last}");
     }
     Err(Failure::new(Exit::Software, "the hub's list does not end"))
 }

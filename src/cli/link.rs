@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::address::HubAddress;
 use super::exit::{Exit, Failure};
 use super::settings::Settings;
 use crate::limits::UDP_PAYLOAD_BYTES;
@@ -52,14 +53,7 @@ impl Link {
     pub(super) fn open(settings: &Settings) -> Result<Self, Failure> {
         let addresses = settings.hub.resolve()?;
         let opened = if settings.tcp { open_tcp(&addresses, settings.timeout) } else { open_udp(&addresses) };
-        let (peer, socket) = opened.map_err(|error| match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => {
-                let why = format!("cannot connect to {} in time: is that host there?", settings.hub);
-                Failure::new(Exit::Timeout, why)
-            }
-            ErrorKind::ConnectionRefused => no_hub(&settings.hub),
-            _ => Failure::new(Exit::NoHub, format!("cannot reach {}: {error}", settings.hub)),
-        })?;
+        let (peer, socket) = opened.map_err(|error| cannot_open(&settings.hub, &error))?;
         Ok(Self { peer, socket, buffer: vec![0; UDP_PAYLOAD_BYTES], heard: false, refused: false })
     }
 
@@ -206,9 +200,19 @@ impl Stream {
 }
 
 /// What to say where nobody listens.
-pub(super) fn no_hub(hub: &super::address::HubAddress) -> Failure {
+pub(super) fn no_hub(hub: &HubAddress) -> Failure {
     let why = format!("no pigeond answers at {hub}; is it running? (systemctl status pigeond)");
     Failure::new(Exit::NoHub, why)
+}
+
+fn cannot_open(hub: &HubAddress, error: &io::Error) -> Failure {
+    if error.kind() == ErrorKind::ConnectionRefused {
+        no_hub(hub)
+    } else if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) {
+        Failure::new(Exit::Timeout, format!("cannot connect to {hub} in time: is that host there?"))
+    } else {
+        Failure::new(Exit::NoHub, format!("cannot reach {hub}: {error}"))
+    }
 }
 
 fn open_udp(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, Socket)> {

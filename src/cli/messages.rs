@@ -30,13 +30,13 @@ pub(super) fn say(settings: &Settings, out: &mut Output, text: &Text) -> Result<
 }
 
 /// As [`say`]; of a line that has no reply none is awaited.
-pub(super) fn raw(settings: &Settings, out: &mut Output, line: &Text) -> Result<(), Failure> {
+pub(super) fn raw(settings: &Settings, out: &mut Output, text: &Text) -> Result<(), Failure> {
     let mut link = Link::open(settings)?;
-    input::each(line, |line| {
-        if line.starts_with(b"ACK ") || line == b"ACK" {
-            return link.send(&ended(&link, line));
+    input::each(text, |text| {
+        if text.starts_with(b"ACK ") || text == b"ACK" {
+            return link.send(&ended(&link, text));
         }
-        let reply = exchange(settings, &mut link, line)?;
+        let reply = exchange(settings, &mut link, text)?;
         print_reply(out, &reply)
     })
 }
@@ -88,9 +88,9 @@ fn own_code(settings: &Settings) -> Result<&str, Failure> {
     })
 }
 
-fn exchange(settings: &Settings, link: &mut Link, line: &[u8]) -> Result<Vec<u8>, Failure> {
+fn exchange(settings: &Settings, link: &mut Link, text: &[u8]) -> Result<Vec<u8>, Failure> {
     let clock = Clock::start();
-    link.send(&ended(link, line))?;
+    link.send(&ended(link, text))?;
     loop {
         if let Some(reply) = link.receive() {
             return Ok(reply);
@@ -116,7 +116,7 @@ fn exchange(settings: &Settings, link: &mut Link, line: &[u8]) -> Result<Vec<u8>
 }
 
 /// The line as it is sent: a datagram ends it; over TCP only LF does so at once.
-fn ended(link: &Link, line: &[u8]) -> Vec<u8> {
+fn ended(link: &Link, text: &[u8]) -> Vec<u8> {
     let end: &[u8] = if link.is_tcp() { b"\n" } else { b"" };
-    [line, end].concat()
+    [text, end].concat()
 }

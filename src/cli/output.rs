@@ -13,14 +13,14 @@ use crate::courier::Push;
 pub(super) struct Output {
     out: StdoutLock<'static>,
     pub(super) json: bool,
-    colour: bool,
+    is_coloured: bool,
 }
 
 impl Output {
     pub(super) fn new(json: bool, color: Color) -> Self {
         let out = io::stdout().lock();
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let colour = match color {
+        let is_coloured = match color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => {
@@ -29,7 +29,7 @@ impl Output {
                     && set("TERM").is_none_or(|term| term != "dumb")
             }
         };
-        Self { out, json, colour }
+        Self { out, json, is_coloured }
     }
 
     /// Whether a person is watching, who is shown more than the result.
@@ -90,7 +90,7 @@ impl Output {
     }
 
     fn bold(&self, text: &str) -> String {
-        if self.colour { format!("\x1b[1;36m{text}\x1b[0m") } else { text.to_owned() }
+        if self.is_coloured { format!("\x1b[1;36m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
@@ -111,10 +111,12 @@ pub(super) fn sanitised(text: &[u8]) -> String {
 /// Escapes what JSON itself leaves as it is and a terminal would obey. In a JSON document such characters can
 /// stand in strings only, so that escaping them anywhere keeps its meaning.
 fn escaped(document: &str) -> String {
+    use core::fmt::Write as _;
     let mut escaped = String::with_capacity(document.len());
     for c in document.chars() {
         if is_control(c) {
-            escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+            // Writing to a string cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
         } else {
             escaped.push(c);
         }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn courier(carrier: Carrier) -> Courier {
     Courier::new(Session::parse(b"s").unwrap(), carrier, 1)

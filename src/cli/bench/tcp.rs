@@ -16,7 +16,7 @@ use super::{Peer, Ring, Tally};
 /// One read takes so many bytes at most.
 const READ_BYTES: usize = 64 * 1024;
 
-struct Lane {
+struct Flow {
     socket: TcpStream,
     ring: Ring,
     /// Of the lines that should be sent, the bytes that the socket did not take yet.
@@ -35,16 +35,18 @@ pub(super) fn load(
     // Any tail of this that is a whole number of lines long, or less by what was sent, continues the stream.
     let lines = line.repeat(window);
     let mut buffer = vec![0; READ_BYTES];
-    let mut lanes = Vec::new();
+    let mut flows = Vec::new();
     for _ in 0..options.clients {
-        let socket = connected_tcp(peer, settings.timeout).map_err(|error| match error.kind() {
-            ErrorKind::ConnectionRefused => no_hub(&settings.hub),
-            _ => Failure::new(Exit::NoHub, format!("cannot connect to {}: {error}", settings.hub)),
+        let socket = connected_tcp(peer, settings.timeout).map_err(|error| {
+            if error.kind() == ErrorKind::ConnectionRefused {
+                return no_hub(&settings.hub);
+            }
+            Failure::new(Exit::NoHub, format!("cannot connect to {}: {error}", settings.hub))
         })?;
-        let mut lane = Lane { socket, ring: Ring::default(), unsent: lines.len() };
-        lane.ring.sent(tally.clock.now(), window as u64);
-        lane.write(&lines)?;
-        lanes.push(lane);
+        let mut flow = Flow { socket, ring: Ring::default(), unsent: lines.len() };
+        flow.ring.sent(tally.clock.now(), window as u64);
+        flow.write(&lines)?;
+        flows.push(flow);
     }
     loop {
         let (now, over) = tally.turn()?;
@@ -52,35 +54,35 @@ pub(super) fn load(
             return Ok(());
         }
         let mut idle = true;
-        for lane in &mut lanes {
-            let replies = lane.read(&mut buffer)?;
+        for flow in &mut flows {
+            let replies = flow.read(&mut buffer)?;
             if replies > 0 {
                 idle = false;
-                lane.ring.heard(now, replies as u64, tally);
-                lane.ring.sent(now, replies as u64);
-                lane.unsent += replies * line.len();
+                flow.ring.heard(now, replies as u64, tally);
+                flow.ring.sent(now, replies as u64);
+                flow.unsent += replies * line.len();
             }
-            lane.write(&lines)?;
+            flow.write(&lines)?;
         }
         if idle {
-            wait(&lanes)?;
+            wait(&flows)?;
         }
     }
 }
 
-fn wait(lanes: &[Lane]) -> Result<(), Failure> {
-    let file = |lane: &Lane| {
-        if lane.unsent == 0 { PollFlags::POLLIN } else { PollFlags::POLLIN | PollFlags::POLLOUT }
+fn wait(flows: &[Flow]) -> Result<(), Failure> {
+    let file = |flow: &Flow| {
+        if flow.unsent == 0 { PollFlags::POLLIN } else { PollFlags::POLLIN | PollFlags::POLLOUT }
     };
     let mut files: Vec<PollFd<'_>> =
-        lanes.iter().map(|lane| PollFd::new(lane.socket.as_fd(), file(lane))).collect();
+        flows.iter().map(|flow| PollFd::new(flow.socket.as_fd(), file(flow))).collect();
     match poll(&mut files, PollTimeout::from(50_u8)) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(error) => Err(std::io::Error::from(error).into()),
     }
 }
 
-impl Lane {
+impl Flow {
     /// How many line ends have come.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
         match self.socket.read(buffer) {

@@ -18,7 +18,7 @@ use crate::limits::REPLY_DATAGRAM_BYTES;
 const BATCH: usize = 64;
 
 /// A socket and what is under way on it.
-struct Lane {
+struct Flow {
     socket: UdpSocket,
     ring: Ring,
 }
@@ -44,11 +44,11 @@ pub(super) fn load(
     let parcel = if lines == 1 { request.to_vec() } else { [request, b"\n"].concat().repeat(lines) };
     let window = (usize::from(options.window) / lines).max(1);
     let mut batch = Batch::new();
-    let mut lanes = Vec::new();
+    let mut flows = Vec::new();
     for _ in 0..options.clients {
-        let mut lane = Lane { socket: connected_udp(peer)?, ring: Ring::default() };
-        batch.send(&mut lane, &parcel, lines, window, tally);
-        lanes.push(lane);
+        let mut flow = Flow { socket: connected_udp(peer)?, ring: Ring::default() };
+        batch.send(&mut flow, &parcel, lines, window, tally);
+        flows.push(flow);
     }
     loop {
         let (now, over) = tally.turn()?;
@@ -56,26 +56,26 @@ pub(super) fn load(
             return Ok(());
         }
         let mut idle = true;
-        for lane in &mut lanes {
-            batch.receive(lane, lines, tally);
+        for flow in &mut flows {
+            batch.receive(flow, lines, tally);
             let mut complete = 0;
             for &replies in &batch.replies {
-                complete += lane.ring.heard(now, replies, tally);
+                complete += flow.ring.heard(now, replies, tally);
             }
             idle &= batch.replies.is_empty();
-            let missing = lane.ring.missing(now, window, tally);
-            batch.send(lane, &parcel, lines, complete + missing, tally);
+            let missing = flow.ring.missing(now, window, tally);
+            batch.send(flow, &parcel, lines, complete + missing, tally);
         }
         if idle {
-            wait(&lanes)?;
+            wait(&flows)?;
         }
     }
 }
 
 /// Waits until something has come, or long enough for the silence to be noticed.
-fn wait(lanes: &[Lane]) -> Result<(), Failure> {
+fn wait(flows: &[Flow]) -> Result<(), Failure> {
     let mut files: Vec<PollFd<'_>> =
-        lanes.iter().map(|lane| PollFd::new(lane.socket.as_fd(), PollFlags::POLLIN)).collect();
+        flows.iter().map(|flow| PollFd::new(flow.socket.as_fd(), PollFlags::POLLIN)).collect();
     match poll(&mut files, PollTimeout::from(50_u8)) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(error) => Err(std::io::Error::from(error).into()),
@@ -94,11 +94,11 @@ impl Batch {
     }
 
     /// Takes what has come on a socket, a batch at most, and notes how many replies each datagram holds.
-    fn receive(&mut self, lane: &Lane, lines: usize, tally: &mut Tally<'_>) {
+    fn receive(&mut self, flow: &Flow, lines: usize, tally: &mut Tally<'_>) {
         self.replies.clear();
         let mut slices: Vec<[IoSliceMut<'_>; 1]> =
             self.received.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
-        let fd = lane.socket.as_raw_fd();
+        let fd = flow.socket.as_raw_fd();
         match recvmmsg(fd, &mut self.receiving, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None) {
             Ok(messages) => {
                 for message in messages {
@@ -115,7 +115,7 @@ impl Batch {
     /// Sends so many parcels; those that the system does not take now are missed after the silence.
     fn send(
         &mut self,
-        lane: &mut Lane,
+        flow: &mut Flow,
         parcel: &[u8],
         lines: usize,
         mut count: usize,
@@ -126,7 +126,7 @@ impl Batch {
             let now = tally.clock.now();
             let batch = count.min(BATCH);
             let parcels = core::iter::repeat_n(&slice, batch);
-            let fd = lane.socket.as_raw_fd();
+            let fd = flow.socket.as_raw_fd();
             let sent = sendmmsg(fd, &mut self.sending, parcels, &self.addresses, [], MsgFlags::MSG_DONTWAIT);
             let sent = match sent {
                 Ok(results) => results.count(),
@@ -136,7 +136,7 @@ impl Batch {
                 }
             };
             for _ in 0..sent {
-                lane.ring.sent(now, lines as u64);
+                flow.ring.sent(now, lines as u64);
             }
             if sent == 0 {
                 return;
