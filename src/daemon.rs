@@ -1,7 +1,7 @@
 //! The daemon: the shells around the hub, one for each thing that it must not know.
 //!
 //! One thread runs everything. Each socket and each connection has a small task that waits for the kernel,
-//! hands what came to the hub, and does what the hub says; [`core::Core`] is what they share.
+//! hands what came to the hub, and does what the hub says; `core::Core` is what they share.
 
 mod bind;
 mod core;

@@ -96,11 +96,11 @@ pub(super) enum Command {
     },
     /// Join and print what others send, until Ctrl+C
     ///
-    /// JSON: `{"from":"bob","text":"hi"}`; if the text is not UTF-8 also "bytes":[104,255]
+    /// JSON: `{"from":"bob","text":"hi"}`; if the text is not UTF-8 also `"bytes":[104,255]`
     Listen,
     /// Print a value
     ///
-    /// JSON: `{"value":"5"}`; if the value is not UTF-8 also "bytes":[104,255]
+    /// JSON: `{"value":"5"}`; if the value is not UTF-8 also `"bytes":[104,255]`
     Get {
         /// Which value
         #[arg(value_parser = key)]

@@ -72,7 +72,7 @@ impl Sockets {
         // Writability is not asked for: its edge would wake the hub once more for each reply that is read.
         #[expect(
             deprecated,
-            reason = "std's socket keeps its descriptor, which is all that the unsafe successor asks"
+            reason = "std's socket keeps its descriptor, and that is all the successor asks; safe code cannot call it"
         )]
         let io = AsyncFd::with_interest(io, Interest::READABLE)?;
         let socket = Rc::new(Socket { io, index, wildcard, is_v4 });
