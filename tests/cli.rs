@@ -220,7 +220,7 @@ fn what_the_hub_passes_on_is_stripped_of_control_characters() {
 #[test]
 fn a_reader_that_has_gone_away_is_success() {
     let many = (0..2000).map(|key| format!("some-long-key-{key}")).collect::<Vec<_>>().join(" ");
-    let hub = Hub::udp(move |line| vec![tagged(line, &format!("OK {}", many))]);
+    let hub = Hub::udp(move |line| vec![tagged(line, &format!("OK {many}"))]);
     let mut child = hub.pigeon(&["keys"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let mut err = String::new();
