@@ -131,7 +131,7 @@ fn bind_once(wanted: &[Wanted]) -> Result<BTreeMap<Wanted, Bound>, Error> {
             Err(Error::Other { error, .. })
                 if address.ip().is_unspecified() && error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) =>
             {
-                tracing::warn!(%address, "this machine does not have this kind of address");
+                tracing::warn!("this machine has no addresses of the kind of {}", address.ip());
             }
             Err(error) => return Err(error),
         }

@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 
+use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
@@ -29,8 +30,23 @@ pub(super) fn start(level: Level) -> Handle {
     let registry = tracing_subscriber::registry().with(filter);
     let journald = if is_connected() { tracing_journald::layer().ok() } else { None };
     // Fields are found by name: journalctl PIGEON_CLIENT=alice
-    let journald = journald.map(|layer| layer.with_field_prefix(Some("PIGEON".to_owned())));
-    let stderr = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
+    let journald = journald.map(|layer| {
+        layer.with_field_prefix(Some("PIGEON".to_owned())).with_priority_mappings(PriorityMappings {
+            info: Priority::Informational,
+            debug: Priority::Debug,
+            ..PriorityMappings::new()
+        })
+    });
+    // Every message reads by itself; its fields are for journald.
+    let message_only = fmt::format::debug_fn(|out, field, value| match field.name() {
+        "message" => write!(out, "{value:?}"),
+        _ => Ok(()),
+    });
+    let stderr = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(false)
+        .fmt_fields(message_only);
     let stderr = journald.is_none().then_some(stderr);
     // It fails only where a log was started before; that one is kept.
     let _ = registry.with(journald).with(stderr).try_init();
@@ -57,11 +73,14 @@ fn filter(level: Level) -> LevelFilter {
 /// Logs what the hub tells of: clients coming and going for everybody, a peer's mistakes for who looks closer.
 pub(super) fn event(event: &Event) {
     match event {
-        Event::Joined { code, from } => tracing::info!(client = %code, peer = %from, "client joined"),
-        Event::Moved { code, from } => tracing::info!(client = %code, peer = %from, "client moved"),
-        Event::Left { code, why } => tracing::info!(client = %code, why, "client left"),
+        Event::Joined { code, from } => {
+            tracing::info!(client = %code, peer = %from, "{code} joined from {from}");
+        }
+        Event::Moved { code, from } => tracing::info!(client = %code, peer = %from, "{code} moved to {from}"),
+        Event::Left { code, why } => tracing::info!(client = %code, why, "{code} left: {why}"),
         Event::Refused { from, refusal } => {
-            tracing::debug!(peer = %from, error = refusal.name.as_str(), why = refusal.why, "request refused");
+            let (error, why) = (refusal.name.as_str(), refusal.why);
+            tracing::debug!(peer = %from, error, "{from} was refused: {error} {why}");
         }
     }
 }

@@ -94,7 +94,7 @@ fn run(file: Option<PathBuf>, config: Config) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "the runtime could not be started");
+            tracing::error!("the runtime could not be started: {error}");
             return Exit::System.into();
         }
     };
@@ -120,7 +120,9 @@ fn raise_descriptor_limit(config: &Config) {
     let needed = 2 * config.limits.tcp_connections as u64 + SOCKETS as u64 + OTHER_DESCRIPTORS;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if soft < needed && setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard).is_err() || hard < needed {
-        tracing::warn!(needed, soft, hard, "not every connection that limits.tcp_connections allows may fit");
+        tracing::warn!(
+            "limits.tcp_connections wants {needed} descriptors, and the system grants {hard} at most"
+        );
     }
 }
 
@@ -184,7 +186,7 @@ impl Daemon {
                 Served { task, address, udp: None }
             }
         };
-        tracing::debug!(kind = %wanted.0, %address, "listening");
+        tracing::debug!("listening on {} {address}", wanted.0);
         self.sockets.insert(wanted, served);
         Ok(())
     }

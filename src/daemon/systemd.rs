@@ -47,7 +47,7 @@ fn status(before: &Summary, now: &Summary, passed: Duration) -> String {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "systemd could not be told");
+        tracing::warn!("systemd could not be told: {error}");
     }
 }
 

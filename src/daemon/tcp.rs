@@ -33,7 +33,7 @@ pub(super) async fn accept(shared: Shared, listener: TcpListener) {
                 tokio::task::spawn_local(serve(Rc::clone(&shared), io, from));
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!("a connection could not be accepted: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -116,7 +116,7 @@ pub(super) async fn serve(shared: Shared, socket: Rc<Socket>) {
         match socket.io.readable().await {
             Ok(mut guard) => guard.retain_ready(),
             Err(error) => {
-                tracing::error!(%error, "a UDP socket failed");
+                tracing::error!("a UDP socket failed: {error}");
                 return;
             }
         }
@@ -166,7 +166,7 @@ impl Core {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
             // Errors of one datagram, such as an ICMP that answers an earlier one, concern nobody else.
             Err(error) => {
-                tracing::debug!(%error, "a UDP socket reported an error");
+                tracing::debug!("a UDP socket reported an error: {error}");
                 true
             }
         }

@@ -137,7 +137,7 @@ impl Sender {
         if self.run_length(group) > 1 {
             match self.send_segmented(route, group, slices) {
                 Err(error) if refuses_segmentation(error) => {
-                    tracing::debug!(%error, "the kernel does not segment datagrams");
+                    tracing::debug!("the kernel does not segment datagrams: {error}");
                     self.segments = false;
                 }
                 Ok(()) | Err(_) => return,
@@ -182,11 +182,11 @@ impl Sender {
                 Ok(sent) => left += sent.max(1),
                 Err(Errno::EINTR) => {}
                 Err(error @ (Errno::EAGAIN | Errno::ENOBUFS)) => {
-                    tracing::debug!(%error, lost = group.len(), "datagrams were lost: the kernel has no room");
+                    tracing::debug!("{} datagrams were lost: the kernel has no room: {error}", group.len());
                     return;
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "a datagram could not be sent");
+                    tracing::debug!("a datagram could not be sent: {error}");
                     left += 1;
                 }
             }
