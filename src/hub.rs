@@ -5,6 +5,7 @@
 
 mod access;
 mod actions;
+mod brake;
 mod clients;
 mod directory;
 mod dispatch;
@@ -113,6 +114,8 @@ pub struct Hub {
     replies: Vec<u8>,
     /// Who watches what has just changed.
     watchers: Vec<Slot>,
+    /// Keys that searches have looked at since the start.
+    steps: u64,
 }
 
 impl Hub {
@@ -133,6 +136,7 @@ impl Hub {
             counters: Counters::default(),
             replies: Vec::new(),
             watchers: Vec::new(),
+            steps: 0,
         }
     }
 

@@ -73,9 +73,21 @@ pub const AMPLIFICATION_BYTES: u64 = 256 * 1024;
 /// How many times what came from an address may go back to it beside [`AMPLIFICATION_BYTES`].
 pub const AMPLIFICATION_FACTOR: u64 = 3;
 
-/// Replies to what one read of a stream holds, in bytes: once there is more, the rest waits until they are sent,
-/// so that a kilobyte of `GET` cannot call up a gigabyte of values.
-pub const STREAM_REPLIES_BYTES: usize = 64 * 1024;
+/// Replies and pushes that one read of a stream may cause, in bytes: once there is more, the rest of what was read
+/// waits until they are sent, so that a kilobyte of `GET` cannot call up a gigabyte of values.
+pub const STREAM_TURN_BYTES: usize = 64 * 1024;
+
+/// Replies and pushes that one datagram may cause, in bytes: its further lines get `ERR busy`.
+pub const DATAGRAM_TURN_BYTES: usize = 256 * 1024;
+
+/// Messages to send that one datagram or read may cause: three to each of ten thousand clients.
+pub const TURN_ACTIONS: usize = 32 * 1024;
+
+/// Keys that the searches of one datagram or read may look at: a few milliseconds of work.
+pub const TURN_STEPS: u64 = 10_000;
+
+/// Messages to send, events and the like that room is kept for between inputs.
+pub const KEPT_ACTIONS: usize = 1024;
 
 /// Memory that the hub keeps for replies between inputs, in bytes; what a rare input needed beyond is given back.
 pub const KEPT_BYTES: usize = 256 * 1024;

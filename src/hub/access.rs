@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::actions::Via;
-use super::settings::Settings;
+use super::settings::{Networks, Settings};
 use crate::limits::{AMPLIFICATION_BYTES, AMPLIFICATION_FACTOR, SOURCES};
 use crate::moment::Moment;
 
@@ -17,17 +17,6 @@ struct Source {
     bytes_in: u64,
     bytes_out: u64,
     told: bool,
-}
-
-/// Whether more may be sent to an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Budget {
-    /// Yes.
-    Within,
-    /// No, and it has not been told yet.
-    Exceeded,
-    /// No, and it knows.
-    Silence,
 }
 
 /// The counters of one second. When the next begins they are all forgotten, so nothing grows.
@@ -75,27 +64,34 @@ impl Access {
         within
     }
 
-    /// Whether more may be sent to a UDP address in this second. Loopback is exempt: nobody elsewhere can
-    /// forge it, and whoever is on this machine needs no hub to load it.
-    pub(super) fn budget(&mut self, now: Moment, to: IpAddr) -> Budget {
+    /// Whether a UDP address has been sent all that it may be sent in this second. Loopback is exempt: nobody
+    /// elsewhere can forge it, and whoever is on this machine needs no hub to load it.
+    pub(super) fn is_over_budget(&mut self, now: Moment, to: IpAddr) -> bool {
         if to.is_loopback() {
-            return Budget::Within;
+            return false;
         }
-        let Some(source) = self.source(now, to) else { return Budget::Silence };
-        if source.bytes_out < AMPLIFICATION_FACTOR * source.bytes_in + AMPLIFICATION_BYTES {
-            return Budget::Within;
-        }
-        if core::mem::replace(&mut source.told, true) { Budget::Silence } else { Budget::Exceeded }
+        let Some(source) = self.source(now, to) else { return true };
+        source.bytes_out >= AMPLIFICATION_FACTOR * source.bytes_in + AMPLIFICATION_BYTES
     }
 
-    /// Counts what is sent to a UDP address.
-    pub(super) fn sent(&mut self, now: Moment, to: IpAddr, bytes: usize) {
+    /// Whether an address that is over its budget is still to be told: once a second.
+    pub(super) fn tell(&mut self, now: Moment, to: IpAddr) -> bool {
+        self.source(now, to).is_some_and(|source| !core::mem::replace(&mut source.told, true))
+    }
+
+    /// Counts what is to be sent to a UDP address; `false` if it must not leave. An address outside the local
+    /// networks could be forged by anybody: it never gets more bytes than came from it.
+    pub(super) fn send(&mut self, now: Moment, to: IpAddr, bytes: usize) -> bool {
         if to.is_loopback() {
-            return;
+            return true;
         }
-        if let Some(source) = self.source(now, to) {
-            source.bytes_out += bytes as u64;
+        let Some(source) = self.source(now, to) else { return false };
+        let total = source.bytes_out + bytes as u64;
+        let leaves = Networks::Local.contains(to) || total <= source.bytes_in;
+        if leaves {
+            source.bytes_out = total;
         }
+        leaves
     }
 
     /// The counters of an address; `None` if too many others came in the same second.
@@ -138,12 +134,23 @@ mod tests {
     fn a_budget_is_three_times_what_came_and_256_kib() {
         let mut access = Access::new(1);
         access.received(Moment::ZERO, FAR, 100);
-        access.sent(Moment::ZERO, FAR, 3 * 100 + 256 * 1024 - 1);
-        assert_eq!(access.budget(Moment::ZERO, FAR), Budget::Within);
-        access.sent(Moment::ZERO, FAR, 1);
-        assert_eq!(access.budget(Moment::ZERO, FAR), Budget::Exceeded);
-        assert_eq!(access.budget(Moment::ZERO, FAR), Budget::Silence);
-        assert_eq!(access.budget(Moment::ZERO + Duration::from_secs(1), FAR), Budget::Within);
+        assert!(access.send(Moment::ZERO, FAR, 3 * 100 + 256 * 1024 - 1));
+        assert!(!access.is_over_budget(Moment::ZERO, FAR));
+        assert!(access.send(Moment::ZERO, FAR, 1));
+        assert!(access.is_over_budget(Moment::ZERO, FAR));
+        assert!(access.tell(Moment::ZERO, FAR) && !access.tell(Moment::ZERO, FAR));
+        assert!(!access.is_over_budget(Moment::ZERO + Duration::from_secs(1), FAR));
+    }
+
+    #[test]
+    fn an_address_outside_the_local_networks_gets_no_more_than_came_from_it() {
+        let outside = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        let mut access = Access::new(1);
+        access.received(Moment::ZERO, outside, 10);
+        assert!(access.send(Moment::ZERO, outside, 6));
+        assert!(!access.send(Moment::ZERO, outside, 5));
+        assert!(access.send(Moment::ZERO, outside, 4));
+        assert!(!access.send(Moment::ZERO, outside, 1));
     }
 
     #[test]

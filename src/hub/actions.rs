@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
 
-use crate::limits::KEPT_BYTES;
+use crate::limits::{KEPT_ACTIONS, KEPT_BYTES};
 use crate::wire::{End, Refusal};
 
 /// A stream connection, by the small number its shell chose. A number is free again once the shell has said
@@ -132,7 +132,9 @@ impl Actions {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES);
         self.list.clear();
+        self.list.shrink_to(KEPT_ACTIONS);
         self.events.clear();
+        self.events.shrink_to(KEPT_ACTIONS);
     }
 
     /// The bytes of a send.

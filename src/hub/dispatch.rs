@@ -2,13 +2,14 @@
 
 use core::net::SocketAddr;
 
-use super::access::{Access, Budget};
+use super::access::Access;
 use super::actions::{Actions, Target, Via};
+use super::brake::Brake;
 use super::sessions::{self, Verdict, fingerprint};
 use super::settings::TextReply;
 use super::timers::Due;
 use super::{Asker, Hub, Slot};
-use crate::limits::{KEPT_BYTES, REPLY_DATAGRAM_BYTES};
+use crate::limits::{DATAGRAM_TURN_BYTES, KEPT_BYTES, REPLY_DATAGRAM_BYTES};
 use crate::moment::Moment;
 use crate::names::Key;
 use crate::wire::{
@@ -21,6 +22,8 @@ pub(super) const TOO_LONG: Refusal =
     Refusal::new(ErrorName::TooLong, "more bytes or lines than allowed (limits.max_message_bytes)");
 const OVER_BUDGET: Refusal =
     Refusal::new(ErrorName::Busy, "too much was sent to your address, try in a second");
+const TOO_MUCH: Refusal =
+    Refusal::new(ErrorName::Busy, "this datagram asks for too much at once, send less in one");
 const NO_KEYS: Refusal =
     Refusal::new(ErrorName::Denied, "this hub has no keys, send the tag without a proof");
 const GUESTS: Refusal = Refusal::new(ErrorName::Denied, "not for guests here (access.guests), JOIN first");
@@ -66,7 +69,9 @@ impl Hub {
             self.counters.texts_dropped += 1;
             return;
         }
-        if self.access.budget(asker.now, asker.address()) == Budget::Within {
+        if self.access.is_over_budget(asker.now, asker.address()) {
+            self.counters.over_budget += 1;
+        } else {
             self.reply_alone(asker, out, |hub, replies| hub.text(text, replies));
         }
     }
@@ -75,24 +80,27 @@ impl Hub {
     fn reply_alone(&mut self, asker: &Asker, out: &mut Actions, write: impl FnOnce(&mut Self, &mut Vec<u8>)) {
         let mut replies = core::mem::take(&mut self.replies);
         write(self, &mut replies);
-        self.access.sent(asker.now, asker.address(), replies.len());
-        out.reply(asker.target, &replies);
+        let reserved = out.reserve();
+        self.flush(asker, reserved, &replies, out);
         self.recycle(replies);
     }
 
     /// Answers the lines of a datagram, together as far as one datagram holds the replies.
     fn lines(&mut self, asker: &mut Asker, lines: Lines<'_>, to_many: bool, out: &mut Actions) {
         let mut replies = core::mem::take(&mut self.replies);
-        let mut reserved = Some(out.reserve());
+        let mut reserved = out.reserve();
         let mut any = false;
+        let brake = Brake::new(out, self.steps, DATAGRAM_TURN_BYTES);
         for message in lines {
             let start = replies.len();
-            if !self.line(asker, &message, to_many, &mut replies, out) {
+            let held = brake.holds(out, self.steps, replies.len());
+            if !self.line(asker, &message, to_many, held, &mut replies, out) {
                 continue;
             }
             if any && replies.len() > REPLY_DATAGRAM_BYTES {
                 let (full, _) = replies.split_at(start);
-                self.flush(asker, reserved.take(), full, out);
+                self.flush(asker, reserved, full, out);
+                reserved = out.reserve();
                 replies.drain(..start);
             }
             any = true;
@@ -110,11 +118,12 @@ impl Hub {
         self.replies = replies;
     }
 
-    fn flush(&mut self, asker: &Asker, reserved: Option<usize>, replies: &[u8], out: &mut Actions) {
-        self.access.sent(asker.now, asker.address(), replies.len());
-        match reserved {
-            Some(place) => out.fill(place, asker.target, replies),
-            None => out.reply(asker.target, replies),
+    /// Puts replies into the place that was kept for them, if their address may be sent so much.
+    fn flush(&mut self, asker: &Asker, reserved: usize, replies: &[u8], out: &mut Actions) {
+        if self.access.send(asker.now, asker.address(), replies.len()) {
+            out.fill(reserved, asker.target, replies);
+        } else {
+            self.counters.over_budget += 1;
         }
     }
 
@@ -124,10 +133,12 @@ impl Hub {
         asker: &mut Asker,
         message: &Message<'_>,
         to_many: bool,
+        held: bool,
         replies: &mut Vec<u8>,
         out: &mut Actions,
     ) -> bool {
         let request = match message {
+            Message::Text(_) if held => return false,
             Message::Text(text) => {
                 self.text(text, replies);
                 return true;
@@ -138,19 +149,24 @@ impl Hub {
         if to_many && !matches!(request.command, Ok(Command::Ping { .. } | Command::Discover)) {
             return false;
         }
-        match self.access.budget(asker.now, asker.address()) {
-            Budget::Within => self.request(asker, request, replies, out),
-            Budget::Exceeded => {
-                self.counters.over_budget += 1;
-                let reply = Reply::begin(replies, request.tag.as_ref());
-                reply.finish(replies, Err(OVER_BUDGET), request.end);
-                true
+        let refusal = if held {
+            TOO_MUCH
+        } else if self.access.is_over_budget(asker.now, asker.address()) {
+            self.counters.over_budget += 1;
+            if !self.access.tell(asker.now, asker.address()) {
+                return false;
             }
-            Budget::Silence => {
-                self.counters.over_budget += 1;
-                false
-            }
+            OVER_BUDGET
+        } else {
+            return self.request(asker, request, replies, out);
+        };
+        // An ACK is never answered.
+        if !matches!(request.command, Ok(Command::Ack { .. })) {
+            let reply = Reply::begin(replies, request.tag.as_ref());
+            reply.finish(replies, Err(self.refused(asker.from, refusal, out)), request.end);
+            return true;
         }
+        false
     }
 
     /// Answers plain text, its end included.

@@ -20,8 +20,17 @@ impl Hub {
         list(self.clients.after(after.map(Code::as_str)), body);
     }
 
-    pub(super) fn list_keys(&self, pattern: Option<Pattern<'_>>, after: Option<Key<'_>>, body: &mut Vec<u8>) {
-        let keys = self.values.after(after.map(Key::as_str)).map(|(_, key)| key);
+    /// Lists the keys that match: only those are looked at that begin as the pattern does.
+    pub(super) fn list_keys(
+        &mut self,
+        pattern: Option<Pattern<'_>>,
+        after: Option<Key<'_>>,
+        body: &mut Vec<u8>,
+    ) {
+        let prefix = pattern.as_ref().map_or("", Pattern::literal_prefix);
+        let steps = &mut self.steps;
+        let keys = self.values.beginning_with(prefix, after.map(Key::as_str)).map(|(_, key)| key);
+        let keys = keys.inspect(|_| *steps += 1);
         list(keys.filter(|key| pattern.is_none_or(|pattern| pattern.matches(key))), body);
     }
 

@@ -1,11 +1,11 @@
 //! What each command does (protocol, section 3).
 
-use super::access::Budget;
 use super::actions::{Actions, Event, Fanout, Target};
 use super::clients::Joined;
 use super::timers::Due;
 use super::values::Bounds;
 use super::{Asker, Hub, Slot};
+use crate::limits::KEPT_ACTIONS;
 use crate::moment::Moment;
 use crate::names::{Code, Key, Pattern};
 use crate::wire::{Command, End, ErrorName, Refusal, push};
@@ -107,7 +107,13 @@ impl Hub {
                 self.push(now, watcher, &mut fanout, out);
             }
         }
+        self.recycle_watchers(watchers);
+    }
+
+    /// Keeps the memory of a list of clients, up to a bound.
+    fn recycle_watchers(&mut self, mut watchers: Vec<Slot>) {
         watchers.clear();
+        watchers.shrink_to(KEPT_ACTIONS);
         self.watchers = watchers;
     }
 
@@ -115,11 +121,11 @@ impl Hub {
     fn push(&mut self, now: Moment, to: Slot, fanout: &mut Fanout, out: &mut Actions) -> bool {
         let Some(client) = self.clients.get(to) else { return false };
         if let Target::Udp { to, .. } = client.target {
-            if self.access.budget(now, to.ip()) != Budget::Within {
+            let over = self.access.is_over_budget(now, to.ip());
+            if over || !self.access.send(now, to.ip(), fanout.len() + client.end.as_bytes().len()) {
                 self.counters.over_budget += 1;
                 return false;
             }
-            self.access.sent(now, to.ip(), fanout.len());
         }
         fanout.send(out, client.target, client.end);
         self.counters.pushes += 1;
@@ -160,8 +166,7 @@ impl Hub {
         for &other in &others {
             took += usize::from(self.push(asker.now, other, &mut fanout, out));
         }
-        others.clear();
-        self.watchers = others;
+        self.recycle_watchers(others);
         body.extend_from_slice(itoa::Buffer::new().format(took).as_bytes());
         Ok(())
     }
@@ -262,10 +267,11 @@ impl Hub {
     }
 
     /// The values that match a pattern; `None` if telling them all would take more than so many bytes.
-    fn matching(&self, pattern: Pattern<'_>, most_bytes: usize) -> Option<Vec<(Slot, Box<str>)>> {
+    fn matching(&mut self, pattern: Pattern<'_>, most_bytes: usize) -> Option<Vec<(Slot, Box<str>)>> {
         let mut bytes = 0;
         let mut found = Vec::new();
-        for (slot, key) in self.values.beginning_with(pattern.literal_prefix()) {
+        for (slot, key) in self.values.beginning_with(pattern.literal_prefix(), None) {
+            self.steps += 1;
             if pattern.matches(key) {
                 bytes += self.values.length(slot) + key.len() + "VAL  \r\n".len();
                 found.push((slot, key.into()));

@@ -4,10 +4,11 @@ use core::net::SocketAddr;
 use core::ops::ControlFlow;
 
 use super::actions::{Action, Actions, Conn, Event, Target};
+use super::brake::Brake;
 use super::tally::Tally;
 use super::timers::Due;
 use super::{Asker, Hub};
-use crate::limits::STREAM_REPLIES_BYTES;
+use crate::limits::STREAM_TURN_BYTES;
 use crate::moment::Moment;
 use crate::wire::{End, ErrorName, Frame, Message, Patience, Refusal, Reply, Stream};
 
@@ -148,12 +149,16 @@ impl Hub {
         let mut replies = core::mem::take(&mut self.replies);
         let reserved = out.reserve();
         let max_bytes = self.settings.max_message_bytes;
+        let brake = Brake::new(out, self.steps, STREAM_TURN_BYTES);
         let mut answer = |frame: Frame<'_>| {
             if !asker.closes {
                 self.frame(&mut asker, frame, &mut replies, out);
             }
-            let full = replies.len() >= STREAM_REPLIES_BYTES;
-            if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if brake.holds(out, self.steps, replies.len()) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         let mut held = 0;
         match cause {

@@ -146,15 +146,16 @@ impl Values {
         self.directory.get(slot).map_or(0, |value| value.content.cost())
     }
 
-    /// Keys that begin so, in their order, each with its slot.
-    pub(super) fn beginning_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (Slot, &'a str)> {
-        let exact = self.directory.find(prefix).and_then(|slot| Some((slot, self.directory.name(slot)?)));
-        exact.into_iter().chain(self.after(Some(prefix)).take_while(move |(_, key)| key.starts_with(prefix)))
-    }
-
-    /// Keys in their order, behind `after`, each with its slot.
-    pub(super) fn after<'a>(&'a self, after: Option<&str>) -> impl Iterator<Item = (Slot, &'a str)> {
-        self.directory.after(after).map(|(slot, key, _)| (slot, key))
+    /// Keys that begin so and sort behind `after`, in their order, each with its slot.
+    pub(super) fn beginning_with<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&'a str>,
+    ) -> impl Iterator<Item = (Slot, &'a str)> {
+        let exact = self.directory.find(prefix).filter(|_| after.is_none_or(|after| after < prefix));
+        let exact = exact.and_then(|slot| Some((slot, self.directory.name(slot)?)));
+        let longer = self.directory.after(after.max(Some(prefix))).map(|(slot, key, _)| (slot, key));
+        exact.into_iter().chain(longer.take_while(move |(_, key)| key.starts_with(prefix)))
     }
 
     fn count(
