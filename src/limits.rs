@@ -35,6 +35,9 @@ pub const REPLY_DATAGRAM_BYTES: usize = 1400;
 /// The largest UDP payload over IPv4: 65,535 less the IP and UDP headers.
 pub const UDP_PAYLOAD_BYTES: usize = 65_507;
 
+/// The largest UDP payload over any network, without jumbograms.
+pub const UDP_DATAGRAM_BYTES: usize = 65_535;
+
 /// Default longest datagram or TCP line, in bytes, and what an operator may set.
 pub const MESSAGE_BYTES: usize = 8192;
 /// Permitted range of `limits.max_message_bytes`: one Ethernet frame fits at least; one UDP payload at most,
@@ -104,8 +107,12 @@ pub const SOCKETS: usize = 64;
 /// Longest name that the hub tells of itself, in bytes: INFO and HERE stay within [`REPLY_BYTES`].
 pub const HUB_NAME_BYTES: usize = 24;
 
-/// How long the end may wait for clients to read their last replies: the whole end takes less than a second.
-pub const MAX_STOP_TIME: Duration = Duration::from_millis(500);
+/// How long the end may take, from the signal on: what has arrived is answered, and clients read their last
+/// replies. The exit is then well within a second.
+pub const MAX_STOP_TIME: Duration = Duration::from_millis(600);
+
+/// The part of [`MAX_STOP_TIME`] in which what has arrived is answered.
+pub const MAX_DRAIN_TIME: Duration = Duration::from_millis(300);
 
 const _: () = assert!(SESSION_WINDOW >= 2 * COURIER_UNDER_WAY as u64, "twice what may be under way");
 const _: () = assert!(REPLY_BYTES < LIST_BYTES && LIST_BYTES < REPLY_DATAGRAM_BYTES);

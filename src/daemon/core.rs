@@ -33,11 +33,10 @@ pub(super) struct Core {
 impl Core {
     #[expect(clippy::disallowed_methods, reason = "this is where time enters")]
     pub(super) fn new(settings: Settings, seed: u64) -> Self {
-        let max_message_bytes = settings.max_message_bytes;
         let unread_bytes = settings.unread_bytes;
         Self {
             hub: Hub::new(settings, Moment::ZERO, seed),
-            udp: Sockets::new(max_message_bytes),
+            udp: Sockets::new(),
             streams: Streams::new(unread_bytes),
             actions: Actions::default(),
             started: Instant::now(),
@@ -70,7 +69,6 @@ impl Core {
 
     /// New settings, from now on.
     pub(super) fn reconfigure(&mut self, settings: Settings) {
-        self.udp.resize(settings.max_message_bytes);
         self.streams.unread_bytes = settings.unread_bytes;
         self.hub.reconfigure(settings);
     }

@@ -21,7 +21,7 @@ use super::options::{Options, Task, USAGE};
 use super::{files, journal, systemd, tcp, udp};
 use crate::config::Config;
 use crate::hub::Summary;
-use crate::limits::{MAX_STOP_TIME, SOCKETS};
+use crate::limits::{MAX_DRAIN_TIME, MAX_STOP_TIME, SOCKETS};
 
 /// Exit codes, as sysexits.h names them; systemd's unit does not restart after [`Exit::Config`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +224,7 @@ impl Daemon {
                 biased;
                 // 1. The operator's word comes before anything else.
                 signal = self.signals.next() => match signal {
-                    Some(SIGHUP) => self.reload(),
+                    Some(SIGHUP) => self.reload().await,
                     Some(_) | None => break,
                 },
                 // 2. Time that the hub asked to be told of.
@@ -256,9 +256,9 @@ impl Daemon {
     }
 
     /// Reads the configuration anew; a bad one changes nothing.
-    fn reload(&mut self) {
+    async fn reload(&mut self) {
         systemd::reloading();
-        match self.try_reload() {
+        match self.try_reload().await {
             Ok(()) => tracing::info!("the configuration was reloaded"),
             Err(error) => {
                 for line in error.lines() {
@@ -270,27 +270,16 @@ impl Daemon {
         systemd::ready();
     }
 
-    fn try_reload(&mut self) -> Result<(), String> {
+    async fn try_reload(&mut self) -> Result<(), String> {
         let file: Option<&Path> = self.file.as_deref();
         let config = files::read(file).map_err(|error| error.to_string())?;
+        raise_descriptor_limit(&config);
         let wanted = bind::wanted(&config.listen);
         let new: Vec<Wanted> =
             wanted.iter().filter(|wanted| !self.sockets.contains_key(wanted)).copied().collect();
-        if !new.is_empty() {
-            // All new sockets are bound before any old one is given up.
-            let bound = bind::bind(&new).map_err(|error| error.to_string())?;
-            for (wanted, socket) in bound {
-                self.serve_socket(wanted, socket).map_err(|error| error.to_string())?;
-            }
-        }
         let old: Vec<Wanted> =
             self.sockets.keys().filter(|served| !wanted.contains(served)).copied().collect();
-        for served in old.iter().filter_map(|old| self.sockets.remove(old)) {
-            served.task.abort();
-            if let Some(socket) = &served.udp {
-                self.shared.borrow_mut().udp.remove(socket);
-            }
-        }
+        self.rebind(&new, &old).await?;
         self.log.set(config.log.level);
         self.config = config;
         self.configure_hub();
@@ -300,24 +289,81 @@ impl Daemon {
         Ok(())
     }
 
+    /// Binds the new sockets and gives up the old ones, or else keeps all as it was.
+    async fn rebind(&mut self, new: &[Wanted], old: &[Wanted]) -> Result<(), String> {
+        // Where nothing stands in the way the new ones are there before the old ones are gone.
+        let in_the_way = |(kind, address): &Wanted| {
+            old.iter()
+                .any(|(old_kind, old)| old_kind == kind && old.port() == address.port() && old.port() != 0)
+        };
+        let first = new.iter().any(in_the_way);
+        if first {
+            self.give_up(old).await;
+        }
+        let bound = if new.is_empty() { Ok(BTreeMap::new()) } else { bind::bind(new) };
+        match bound {
+            Ok(bound) => {
+                self.serve_sockets(bound)?;
+                self.give_up(old).await;
+                Ok(())
+            }
+            Err(error) if first => {
+                let back = bind::bind(old)
+                    .map_err(|again| format!("{error}; and the way back is barred: {again}"))?;
+                self.serve_sockets(back)?;
+                Err(error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn serve_sockets(&mut self, bound: BTreeMap<Wanted, Bound>) -> Result<(), String> {
+        for (wanted, socket) in bound {
+            self.serve_socket(wanted, socket)
+                .map_err(|error| format!("a socket could not be served: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Closes sockets that listen; connections and clients that came by them stay.
+    async fn give_up(&mut self, old: &[Wanted]) {
+        for served in old.iter().filter_map(|old| self.sockets.remove(old)) {
+            served.task.abort();
+            // Once the task is gone nothing but us holds the socket.
+            let _ = served.task.await;
+            if let Some(socket) = &served.udp {
+                self.shared.borrow_mut().udp.remove(socket);
+            }
+        }
+    }
+
     /// Answers what has arrived, closes everything, and is done within [`MAX_STOP_TIME`].
     async fn stop(&mut self) {
+        let end = {
+            let core = self.shared.borrow();
+            core.instant(core.now() + MAX_STOP_TIME)
+        };
         systemd::stopping();
         tracing::info!("stopping");
         for served in self.sockets.values().filter(|served| served.udp.is_none()) {
             served.task.abort();
         }
-        {
+        let deadline = {
             let mut core = self.shared.borrow_mut();
-            core.drain_datagrams();
-            core.drain_streams();
-        }
-        let written = async {
-            while !self.shared.borrow().streams.all_written() {
+            let deadline = core.now() + MAX_DRAIN_TIME;
+            core.drain_datagrams(deadline);
+            deadline
+        };
+        let ended = async {
+            loop {
+                self.shared.borrow_mut().drain_streams(deadline);
+                if self.shared.borrow().streams.all_ended() {
+                    break;
+                }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        if tokio::time::timeout(MAX_STOP_TIME, written).await.is_err() {
+        if tokio::time::timeout_at(end, ended).await.is_err() {
             tracing::warn!("some clients did not read their last replies");
         }
         tracing::info!("stopped");

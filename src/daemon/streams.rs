@@ -89,6 +89,10 @@ impl Streams {
         let unread_bytes = self.unread_bytes;
         let Some(stream) = self.get_mut(conn).filter(|stream| stream.state == State::Open) else { return };
         if push && stream.out.len() + bytes.len() > unread_bytes {
+            // What has gathered in this turn is no sign of a peer that does not read.
+            stream.write();
+        }
+        if push && stream.out.len() + bytes.len() > unread_bytes {
             stream.state = State::Broken;
         } else {
             stream.out.extend_from_slice(bytes);
@@ -139,9 +143,13 @@ impl Streams {
         }
     }
 
-    /// Whether all connections have written all they had.
-    pub(super) fn all_written(&self) -> bool {
-        self.slots.iter().flatten().all(|stream| stream.out.is_empty() || stream.state == State::Broken)
+    /// Whether all connections are at their end, with all written that was to be.
+    pub(super) fn all_ended(&self) -> bool {
+        self.slots.iter().flatten().all(|stream| match stream.state {
+            State::Open => false,
+            State::Closing => stream.out.is_empty(),
+            State::Broken => true,
+        })
     }
 }
 

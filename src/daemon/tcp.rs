@@ -1,7 +1,7 @@
 //! TCP: one small task a connection waits for the kernel; what is to be written gathers until a turn ends.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use super::core::{Core, Shared};
 use super::streams::{State, Stream};
 use crate::hub::{Conn, Input};
+use crate::moment::Moment;
 
 /// How long a connection that is closed still listens, so that its peer gets what was last sent.
 const LINGER: Duration = Duration::from_secs(1);
@@ -122,11 +123,7 @@ async fn serve(shared: Shared, io: TcpStream, from: SocketAddr) {
 
 /// Lets the peer read what was last sent: closing with unread bytes would tear it from its hands.
 async fn linger(io: &TcpStream) {
-    use std::os::fd::AsFd;
-    let _ = nix::sys::socket::shutdown(
-        std::os::fd::AsRawFd::as_raw_fd(&io.as_fd()),
-        nix::sys::socket::Shutdown::Write,
-    );
+    let _ = socket2::SockRef::from(io).shutdown(Shutdown::Write);
     let drain = async {
         let mut buffer = [0; 4096];
         let mut drained = 0;
@@ -231,22 +228,36 @@ impl Core {
         self.give(conn, &held.unwrap_or_default());
     }
 
-    /// Answers what has come on all connections, what is unfinished too, and closes them.
-    pub(super) fn drain_streams(&mut self) {
+    /// Answers what has come on all connections, what is unfinished too, and closes them. Those whose peers
+    /// must first read what they asked for stay open.
+    pub(super) fn drain_streams(&mut self, deadline: Moment) {
         let open: Vec<(Conn, Rc<TcpStream>)> = (0..)
             .zip(&self.streams.slots)
             .filter_map(|(at, stream)| stream.as_ref().map(|stream| (Conn(at), Rc::clone(&stream.io))))
             .collect();
         for (conn, io) in open {
-            let is_open =
-                |core: &mut Self| core.streams.get_mut(conn).is_some_and(|s| s.state == State::Open);
-            while is_open(self) && self.read(conn, &io) {}
-            if is_open(self) {
+            while self.now() < deadline && self.drain_some(conn, &io) {}
+            if self.streams.get_mut(conn).is_some_and(Stream::is_read_from) {
                 let now = self.now();
                 self.handle(now, Input::HalfClosed { conn });
                 self.perform();
             }
         }
+    }
+
+    /// Answers the next part of what has come on a connection; `false` if there is none, or not yet.
+    fn drain_some(&mut self, conn: Conn, io: &TcpStream) -> bool {
+        let Some(stream) = self.streams.get_mut(conn).filter(|stream| stream.state == State::Open) else {
+            return false;
+        };
+        if stream.held.is_empty() {
+            return stream.is_read_from() && self.read(conn, io);
+        }
+        let goes_on = stream.out.is_empty();
+        if goes_on {
+            self.resume(conn);
+        }
+        goes_on
     }
 }
 

@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
-use nix::errno::Errno;
 use nix::libc::{in_pktinfo, in6_pktinfo};
 use nix::sys::socket::{
     ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, setsockopt, sockopt,
@@ -16,15 +15,14 @@ use tokio::io::unix::AsyncFd;
 use super::core::{Core, Shared};
 use super::udp_send::Sender;
 use crate::hub::{Action, Actions, Input, Target, Via};
+use crate::limits::UDP_DATAGRAM_BYTES;
+use crate::moment::Moment;
 
 /// Datagrams taken from the kernel at a time, and given to it: past 16 the saving is within the noise.
 pub(super) const BATCH: usize = 16;
 
 /// Batches taken from one socket before others have their turn.
 const BATCHES_A_TURN: usize = 8;
-
-/// Batches answered at the end, from each socket: more than any receive buffer holds in small datagrams.
-const BATCHES_AT_THE_END: usize = 1024;
 
 /// One bound socket.
 pub(super) struct Socket {
@@ -43,17 +41,13 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    pub(super) fn new(max_message_bytes: usize) -> Self {
-        let mut sockets =
-            Self { slots: Vec::new(), buffers: vec![Vec::new(); BATCH], sender: Sender::default() };
-        sockets.resize(max_message_bytes);
-        sockets
-    }
-
-    /// Makes room for datagrams of this length, and one byte more, which tells those that are too long.
-    pub(super) fn resize(&mut self, max_message_bytes: usize) {
-        for buffer in &mut self.buffers {
-            *buffer = vec![0; max_message_bytes + 1];
+    pub(super) fn new() -> Self {
+        // The largest datagram fits, so that even one that is too long is seen to its end; memory that none
+        // has filled takes no room.
+        Self {
+            slots: Vec::new(),
+            buffers: vec![vec![0; UDP_DATAGRAM_BYTES]; BATCH],
+            sender: Sender::default(),
         }
     }
 
@@ -134,16 +128,12 @@ pub(super) async fn serve(shared: Shared, socket: Rc<Socket>) {
 }
 
 impl Core {
-    /// Answers what has come on all sockets, and nothing more.
-    pub(super) fn drain_datagrams(&mut self) {
+    /// Answers what has come on all sockets, as far as there is time.
+    pub(super) fn drain_datagrams(&mut self, deadline: Moment) {
         let sockets: Vec<_> = self.udp.slots.iter().flatten().cloned().collect();
         for socket in sockets {
             let mut headers = Headers::new();
-            for _ in 0..BATCHES_AT_THE_END {
-                if !self.receive(&socket, &mut headers) {
-                    break;
-                }
-            }
+            while self.now() < deadline && self.receive(&socket, &mut headers) {}
         }
     }
 
@@ -174,7 +164,7 @@ impl Core {
 
     fn receive_batch(
         &mut self,
-        now: crate::moment::Moment,
+        now: Moment,
         socket: &Socket,
         headers: &mut Headers,
         buffers: &mut [Vec<u8>],
@@ -240,9 +230,4 @@ fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     }
     let v6 = SocketAddrV6::from(*address.as_sockaddr_in6()?);
     Some(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into())
-}
-
-/// Whether an error means that the kernel cannot segment for us.
-pub(super) fn refuses_segmentation(error: Errno) -> bool {
-    matches!(error, Errno::EINVAL | Errno::EIO | Errno::EOPNOTSUPP | Errno::ENOPROTOOPT | Errno::EMSGSIZE)
 }

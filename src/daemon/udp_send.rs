@@ -10,11 +10,15 @@ use nix::errno::Errno;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 
-use super::udp::{BATCH, refuses_segmentation};
+use super::udp::BATCH;
 use crate::hub::Via;
+use crate::limits::KEPT_ACTIONS;
 
 /// Replies of one length to one peer leave as one segmented send, if each fits an IPv6 minimum packet.
 const SEGMENT_BYTES: usize = 1232;
+
+/// A kernel that has refused to segment so often in a row is asked no more.
+const MAX_REFUSALS: u8 = 16;
 
 /// One datagram to be sent.
 #[derive(Clone, Debug)]
@@ -35,8 +39,8 @@ impl Outgoing {
 pub(super) struct Sender {
     pending: Vec<Outgoing>,
     headers: Option<Box<AllHeaders>>,
-    /// Whether this kernel segments: once it has refused it is asked no more.
-    segments: bool,
+    /// How often in a row the kernel has refused to segment.
+    refusals: u8,
 }
 
 type Headers = MultiHeaders<SockaddrStorage>;
@@ -66,7 +70,7 @@ impl AllHeaders {
 
 impl Default for Sender {
     fn default() -> Self {
-        Self { pending: Vec::new(), headers: None, segments: true }
+        Self { pending: Vec::new(), headers: None, refusals: 0 }
     }
 }
 
@@ -94,6 +98,7 @@ impl Sender {
             }
         }
         pending.clear();
+        pending.shrink_to(KEPT_ACTIONS);
         self.pending = pending;
     }
 
@@ -120,7 +125,7 @@ impl Sender {
     /// How many from the front could be one segmented send.
     fn run_length(&self, rest: &[Outgoing]) -> usize {
         match rest {
-            [first, second, ..] if self.segments && first.joins(second) => {
+            [first, second, ..] if self.refusals < MAX_REFUSALS && first.joins(second) => {
                 let fits = (1..=SEGMENT_BYTES).contains(&first.range.len());
                 if fits { rest.iter().take_while(|other| first.joins(other)).count() } else { 1 }
             }
@@ -136,11 +141,16 @@ impl Sender {
         let slices = slices.get(..group.len()).unwrap_or_default();
         if self.run_length(group) > 1 {
             match self.send_segmented(route, group, slices) {
-                Err(error) if refuses_segmentation(error) => {
-                    tracing::debug!("the kernel does not segment datagrams: {error}");
-                    self.segments = false;
+                Ok(()) => {
+                    self.refusals = 0;
+                    return;
                 }
-                Ok(()) | Err(_) => return,
+                Err(error @ (Errno::EAGAIN | Errno::ENOBUFS)) => {
+                    tracing::debug!("{} datagrams were lost: the kernel has no room: {error}", group.len());
+                    return;
+                }
+                // This way may have too small packets for it, or the kernel may not know it at all.
+                Err(_) => self.refusals = self.refusals.saturating_add(1),
             }
         }
         self.send_each(route, group, slices);

@@ -161,7 +161,7 @@ impl Hub {
             return self.request(asker, request, replies, out);
         };
         // An ACK is never answered.
-        if !matches!(request.command, Ok(Command::Ack { .. })) {
+        if !request.is_ack() {
             let reply = Reply::begin(replies, request.tag.as_ref());
             reply.finish(replies, Err(self.refused(asker.from, refusal, out)), request.end);
             return true;
@@ -205,7 +205,7 @@ impl Hub {
         out: &mut Actions,
     ) -> bool {
         self.counters.requests += 1;
-        if matches!(request.command, Ok(Command::Ack { .. })) {
+        if request.is_ack() {
             return false;
         }
         let reply = Reply::begin(replies, request.tag.as_ref());
@@ -257,7 +257,7 @@ impl Hub {
         replies: &mut Vec<u8>,
         out: &mut Actions,
     ) {
-        let kind = request.command.map_or(Kind::Read, |command| command.word().kind());
+        let kind = request.kind();
         let print = fingerprint(request.line);
         let session = match self.session(asker, tag) {
             Ok(session) => session,

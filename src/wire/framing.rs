@@ -78,6 +78,18 @@ struct TooLong {
     http: bool,
 }
 
+/// What a stream has said without any line end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Cut {
+    /// Nothing.
+    #[default]
+    No,
+    /// Something that could be the start of an HTTP method.
+    Something,
+    /// What begins as an HTTP request does.
+    Http,
+}
+
 /// The state of one stream. An idle stream holds no memory but itself.
 #[derive(Debug, Default)]
 pub struct Stream {
@@ -85,8 +97,8 @@ pub struct Stream {
     partial: Vec<u8>,
     /// Whether the peer has ever sent a line end: it then always does.
     seen_lf: bool,
-    /// Whether a line was cut off by a pause before the first LF.
-    cut: bool,
+    /// What was cut off by a pause before the first LF.
+    cut: Cut,
     /// Whether the stream turned out to be HTTP: nothing more of it is read.
     http: bool,
     /// Inside a line that is too long, of which nothing is kept but this.
@@ -141,12 +153,14 @@ impl Stream {
             joined.extend_from_slice(line);
             joined.as_slice()
         };
-        let too_long = whole.len() - 1 > max_bytes;
-        let http = match (first, self.cut) {
-            (true, true) => ends_like_http(whole),
-            (true, false) => is_http(whole) || (too_long && begins_like_http(whole)),
-            (false, _) => false,
-        };
+        let too_long = content_length(whole) > max_bytes;
+        let http = first
+            && match self.cut {
+                Cut::No => is_http(whole) || (too_long && begins_like_http(whole)),
+                Cut::Something => ends_like_http(whole),
+                // Programs either end their lines or never do: this is the rest of the request.
+                Cut::Http => true,
+            };
         self.http = http;
         yield_frame(match (http, too_long) {
             (true, _) => Frame::Http,
@@ -163,10 +177,11 @@ impl Stream {
             too_long.last = last;
             return;
         }
-        let room = (max_bytes + 1).saturating_sub(self.partial.len());
+        // Two bytes more than allowed tell: one may be the CR of a CR LF.
+        let room = (max_bytes + 2).saturating_sub(self.partial.len());
         self.partial.extend_from_slice(rest.get(..room).unwrap_or(rest));
-        if self.partial.len() > max_bytes {
-            let http = !self.seen_lf && !self.cut && begins_like_http(&self.partial);
+        if content_length(&self.partial) > max_bytes {
+            let http = !self.seen_lf && (self.cut == Cut::Http || begins_like_http(&self.partial));
             self.partial = Vec::new();
             self.too_long = Some(TooLong { last, http });
         }
@@ -191,8 +206,10 @@ impl Stream {
 
     /// The pause has lasted: yields what has come as one line.
     pub fn pause(&mut self, yield_frame: &mut impl FnMut(Frame<'_>) -> ControlFlow<()>) {
+        if !self.seen_lf && self.cut != Cut::Http {
+            self.cut = if begins_like_http(&self.partial) { Cut::Http } else { Cut::Something };
+        }
         self.yield_rest(false, yield_frame);
-        self.cut |= !self.seen_lf;
     }
 
     /// The peer has said all it will say: yields the rest.
@@ -207,7 +224,7 @@ impl Stream {
 
     fn yield_rest(&mut self, unfinished: bool, yield_frame: &mut impl FnMut(Frame<'_>) -> ControlFlow<()>) {
         let partial = core::mem::take(&mut self.partial);
-        let frame = if !self.seen_lf && !self.cut && is_http(&partial) {
+        let frame = if !self.seen_lf && is_http(&partial) {
             self.http = true;
             Frame::Http
         } else if self.too_long.take().is_some() {
@@ -222,6 +239,12 @@ impl Stream {
         // Nothing is left that it could be told to stop before.
         let _ = yield_frame(frame);
     }
+}
+
+/// How long a line is without its end.
+fn content_length(line: &[u8]) -> usize {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line).len()
 }
 
 #[cfg(test)]
@@ -282,6 +305,12 @@ mod tests {
         let longer = [&[b'x'; MAX + 1][..], b"\n"].concat();
         assert_eq!(run(&[&longest]), [format!("line {}", longest.escape_ascii())]);
         assert_eq!(run(&[&longer, b"a\n"]), ["too long Lf", "line a\\n"]);
+        for (x, end) in [(MAX, "line"), (MAX + 1, "too long CrLf"), (MAX + 2, "too long CrLf")] {
+            let line = [&vec![b'x'; x][..], b"\r\n"].concat();
+            for cut in 0..line.len() {
+                assert!(run(&[&line[..cut], &line[cut..]])[0].starts_with(end), "{x} {cut}");
+            }
+        }
     }
 
     #[test]
@@ -290,6 +319,26 @@ mod tests {
         assert_eq!(run(&[b"GET / HTTP/1.1\r\nSET a 1\n"]), ["http"]);
         assert_eq!(run(&[long.as_bytes(), b"SET a 1\n"]), ["http"]);
         assert_eq!(run(&[b"PING\nGET / HTTP/1.1\r\n"]), ["line PING\\n", "line GET / HTTP/1.1\\r\\n"]);
+    }
+
+    #[test]
+    fn http_is_shown_the_door_wherever_a_pause_cuts_its_request_line() {
+        let request = b"POST /a HTTP/1.1\r\nHost: h\r\n\r\nSET a 1\n";
+        let line = b"POST /a HTTP/1.1\r\n".len();
+        for cut in 1..line {
+            let (mut stream, mut lines) = (Stream::default(), Vec::new());
+            let mut note = |frame: Frame<'_>| {
+                if let Frame::Line(line) = frame {
+                    lines.push(line.to_vec());
+                }
+                ControlFlow::Continue(())
+            };
+            stream.feed(&request[..cut], 100, &mut note);
+            stream.pause(&mut note);
+            stream.feed(&request[cut..], 100, &mut note);
+            // At most the piece before the pause is answered, as text.
+            assert!(lines.len() <= 1, "{cut}: {lines:?}");
+        }
     }
 
     proptest! {

@@ -119,7 +119,7 @@ impl Refusal {
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Usage(word) => Self::new(ErrorName::Usage, word.syntax()),
+            Fault::Usage(word) | Fault::Unfinished(word) => Self::new(ErrorName::Usage, word.syntax()),
             Fault::Unknown => Self::new(ErrorName::Unknown, "no command behind the tag, try HELP"),
             Fault::NotANumber => Self::new(ErrorName::NotANumber, "n is a whole number from -2^63 to 2^63-1"),
         }

@@ -43,10 +43,29 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn unfinished(self) -> Self {
         let command = match self.command {
-            Ok(command) => Err(Fault::Usage(command.word())),
-            Err(fault) => Err(fault),
+            Ok(command) => Err(Fault::Unfinished(command.word())),
+            Err(Fault::Usage(word)) => Err(Fault::Unfinished(word)),
+            Err(fault @ (Fault::Unfinished(_) | Fault::Unknown | Fault::NotANumber)) => Err(fault),
         };
         Self { command, ..self }
+    }
+
+    /// What the request is as far as a tag's promise goes. One that was read but is wrong counts as what it
+    /// wanted to be, so that the error is its answer for good; one that never ended may still come whole.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.command {
+            Ok(command) => command.word().kind(),
+            Err(Fault::Usage(word)) => word.kind(),
+            Err(Fault::NotANumber) => Kind::Change,
+            Err(Fault::Unknown | Fault::Unfinished(_)) => Kind::Read,
+        }
+    }
+
+    /// Whether it is an ACK, which is never answered.
+    #[must_use]
+    pub fn is_ack(&self) -> bool {
+        matches!(self.command, Ok(Command::Ack { .. }) | Err(Fault::Unfinished(Word::Ack)))
     }
 }
 
@@ -55,6 +74,8 @@ impl<'a> Request<'a> {
 pub enum Fault {
     /// The command's arguments are not of its form.
     Usage(Word),
+    /// The line never ended.
+    Unfinished(Word),
     /// No command behind the tag.
     Unknown,
     /// What stands where a whole number in i64 should.
