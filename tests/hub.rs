@@ -18,6 +18,8 @@ use pigeond::wire::Word;
 
 /// A hub, its clock, and what it last did.
 struct World {
+    /// Bytes that a test has counted.
+    spent: usize,
     hub: Hub,
     now: Moment,
     out: Actions,
@@ -36,7 +38,12 @@ impl World {
     }
 
     fn with(settings: Settings) -> Self {
-        Self { hub: Hub::new(settings, Moment::ZERO, 1), now: Moment::ZERO, out: Actions::default() }
+        Self {
+            spent: 0,
+            hub: Hub::new(settings, Moment::ZERO, 1),
+            now: Moment::ZERO,
+            out: Actions::default(),
+        }
     }
 
     fn handle(&mut self, input: Input<'_>) {
@@ -77,6 +84,13 @@ impl World {
         }
         self.now = end;
         self.hub.tick(end, &mut self.out);
+    }
+
+    /// Lets time pass but keeps what was last done.
+    fn pass_quietly(&mut self, time: Duration) {
+        let out = std::mem::take(&mut self.out);
+        self.pass(time);
+        self.out = out;
     }
 
     /// What the last input sent to a peer.
@@ -481,4 +495,103 @@ fn a_stream_that_asks_for_too_much_at_once_gets_it_bit_by_bit() {
     }
     assert_eq!(total, 1000 * 8001);
     assert!(rounds > 100);
+}
+
+#[test]
+fn one_read_causes_a_bounded_number_of_pushes_and_the_rest_waits() {
+    let settings = Settings { clients_limit: 1000, networks: Networks::Local, ..Settings::default() };
+    let mut world =
+        World::with(Settings { tcp_connections: 2000, tcp_connections_per_address: 2000, ..settings });
+    for conn in 0..1000 {
+        world.open(conn);
+        world.stream(conn, format!("JOIN c{conn}\n").as_bytes());
+    }
+    let requests = b"ALL x\n".repeat(4000);
+    world.handle(Input::Stream { conn: Conn(0), bytes: &requests });
+    assert!(world.out.list.len() < 34_000, "{}", world.out.list.len());
+    assert!(world.out.list.iter().any(|action| matches!(action, Action::Hold { conn: Conn(0), .. })));
+    world.out.clear();
+    assert!(world.out.list.capacity() <= 1024 && world.out.events.capacity() <= 1024);
+}
+
+#[test]
+fn one_datagram_that_asks_for_too_much_is_told_busy_for_the_rest() {
+    let mut world = World::with(Settings { values: 20_000, ..Settings::default() });
+    for n in 0..11_000 {
+        let from = SocketAddr::new([127, 0, 0, 1].into(), 5000);
+        let line = format!("SET k{n} 1");
+        world.handle(Input::Datagram { from, via: VIA, to_many: false, bytes: line.as_bytes() });
+    }
+    let replies = world.ask(1, b"KEYS nothing*\nKEYS *z\nKEYS *z\nPING\n");
+    assert_eq!(replies.len(), 1);
+    let lines: Vec<&str> = replies[0].split('\n').collect();
+    assert_eq!((lines[0], lines[1]), ("", ""), "what is cheap is done, and what is dear is done once");
+    assert!(lines[2].starts_with("ERR busy ") && lines[3].starts_with("ERR busy "), "{lines:?}");
+}
+
+#[test]
+fn an_address_outside_the_local_networks_never_gets_more_than_it_sent() {
+    let networks = Networks::List(vec!["192.0.2.0/24".parse().unwrap()]);
+    let mut world = World::with(Settings { networks, ..Settings::default() });
+    let from: SocketAddr = "192.0.2.7:5000".parse().unwrap();
+    for word in pigeond::wire::WORDS {
+        for line in
+            [word.as_str().to_owned(), format!("{} a b", word.as_str()), format!("{} a\n", word.syntax())]
+        {
+            world.handle(Input::Datagram { from, via: VIA, to_many: false, bytes: line.as_bytes() });
+            world.pass_quietly(Duration::from_secs(1));
+            let sent: usize = world.sent(|_| true).iter().map(String::len).sum();
+            assert!(sent <= line.len(), "{line}: {sent}");
+        }
+    }
+    world.handle(Input::Datagram { from, via: VIA, to_many: false, bytes: b"hello" });
+    assert_eq!(world.sent(|_| true), ["hello"]);
+}
+
+#[test]
+fn silence_over_the_budget_does_not_use_up_the_word_busy() {
+    let mut world = World::new();
+    world.ask(1, format!("SET k {}", "v".repeat(8000)).as_bytes());
+    for _ in 0..40 {
+        let bytes = b"GET k";
+        world.handle(Input::Datagram { from: peer(1), via: VIA, to_many: false, bytes });
+        if world.to(1).iter().any(|reply| reply.starts_with("ERR")) {
+            panic!("told too early");
+        }
+        if world.hub.summary().counters.over_budget > 0 {
+            break;
+        }
+        let spent = world.to(1)[0].len();
+        assert!(spent > 0);
+        world.spent += spent;
+        if world.spent > 256 * 1024 + 3 * 8300 {
+            break;
+        }
+    }
+    assert!(world.ask(1, b"hello").is_empty());
+    assert!(world.ask(1, b"PING")[0].starts_with("ERR busy "));
+    assert!(world.ask(1, b"PING").is_empty());
+}
+
+#[test]
+fn a_wrong_request_under_a_tag_keeps_its_error_for_good() {
+    let mut world = World::new();
+    assert!(world.ask(1, b"#s.1 INC a 1.5")[0].starts_with("#s.1 ERR not-a-number "));
+    assert!(world.ask(1, b"#s.1 INC a 1")[0].starts_with("#s.1 ERR reused "));
+    assert!(world.ask(1, b"#s.2 SET k")[0].starts_with("#s.2 ERR usage "));
+    assert!(world.ask(1, b"#s.2 SET k v")[0].starts_with("#s.2 ERR reused "));
+    world.open(0);
+    world.stream(0, b"PING\n#s.3 SET k v");
+    world.handle(Input::HalfClosed { conn: Conn(0) });
+    assert!(world.on(0).starts_with("#s.3 ERR usage "));
+    assert_eq!(world.ask(1, b"#s.3 SET k value"), ["#s.3 OK set"], "a line that never ended may come whole");
+}
+
+#[test]
+fn an_ack_is_never_answered_not_even_unfinished() {
+    let mut world = World::new();
+    world.open(0);
+    assert_eq!(world.stream(0, b"PING\nACK 5\nACK\nACK 5"), "pong\n");
+    world.handle(Input::HalfClosed { conn: Conn(0) });
+    assert_eq!(world.on(0), "");
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-use super::journal;
+use super::journal::EventLog;
 use super::streams::Streams;
 use super::udp::Sockets;
 use crate::hub::{Action, Actions, Hub, Input, Settings, Target};
@@ -23,6 +23,7 @@ pub(super) struct Core {
     pub(super) udp: Sockets,
     pub(super) streams: Streams,
     actions: Actions,
+    events: EventLog,
     started: Instant,
     /// When the timer task will wake by itself.
     pub(super) armed: Option<Moment>,
@@ -39,6 +40,7 @@ impl Core {
             udp: Sockets::new(),
             streams: Streams::new(unread_bytes),
             actions: Actions::default(),
+            events: EventLog::default(),
             started: Instant::now(),
             armed: None,
             rearm: Rc::default(),
@@ -101,14 +103,14 @@ impl Core {
             }
         }
         self.udp.send_all(&actions);
+        let now = self.now();
         for event in &actions.events {
-            journal::event(event);
+            self.events.write(now, event);
         }
         actions.clear();
         self.actions = actions;
         let broken = self.streams.flush();
         for &conn in &broken {
-            let now = self.now();
             self.handle(now, Input::Closed { conn, why: "does not read" });
         }
         !broken.is_empty()

@@ -11,6 +11,7 @@ use tracing_subscriber::{Registry, fmt};
 
 use crate::config::Level;
 use crate::hub::Event;
+use crate::moment::Moment;
 
 /// Changes what is logged while the daemon runs.
 #[derive(Clone, Debug)]
@@ -70,8 +71,38 @@ fn filter(level: Level) -> LevelFilter {
     }
 }
 
-/// Logs what the hub tells of: clients coming and going for everybody, a peer's mistakes for who looks closer.
-pub(super) fn event(event: &Event) {
+/// Events logged in one second at most: beyond, a guest who joins and leaves a thousand times a second would
+/// fill the log, and slow the hub down by it.
+const EVENTS_A_SECOND: u32 = 100;
+
+/// Logs what the hub tells of, as far as there is room in each second, and says how much there was not.
+#[derive(Debug, Default)]
+pub(super) struct EventLog {
+    second: u64,
+    logged: u32,
+    left_out: u32,
+}
+
+impl EventLog {
+    /// Logs an event.
+    pub(super) fn write(&mut self, now: Moment, event: &Event) {
+        if now.second() != self.second {
+            if self.left_out > 0 {
+                tracing::info!("{} more events were not logged", self.left_out);
+            }
+            *self = Self { second: now.second(), logged: 0, left_out: 0 };
+        }
+        if self.logged < EVENTS_A_SECOND {
+            self.logged += 1;
+            write(event);
+        } else {
+            self.left_out += 1;
+        }
+    }
+}
+
+/// Clients coming and going are for everybody, a peer's mistakes for who looks closer.
+fn write(event: &Event) {
     match event {
         Event::Joined { code, from } => {
             tracing::info!(client = %code, peer = %from, "{code} joined from {from}");

@@ -205,8 +205,9 @@ impl Hub {
                 Message::Text(text) => self.text(text, replies),
             },
             Frame::Unfinished(line) => {
-                if let Message::Request(request) = Message::read(line) {
-                    self.request(asker, &request.unfinished(), replies, out);
+                let Message::Request(request) = Message::read(line) else { return };
+                if !self.request(asker, &request.unfinished(), replies, out) {
+                    return;
                 }
             }
             Frame::TooLong(line_end) => {
