@@ -89,6 +89,13 @@ impl Daemon {
         }
     }
 
+    /// How many lines of the log have this part, once it has ended.
+    pub fn count_log(&mut self, part: &str) -> usize {
+        let rest = std::iter::from_fn(|| self.log.recv_timeout(PATIENCE).ok());
+        self.seen.extend(rest);
+        self.seen.iter().filter(|line| line.contains(part)).count()
+    }
+
     /// Where it listens on 127.0.0.1.
     pub fn address(&self) -> SocketAddr {
         self.at(Ipv4Addr::LOCALHOST.into())
