@@ -153,9 +153,12 @@ impl Hub {
         }
     }
 
-    /// New settings, from now on. Nobody is thrown out, even where a limit is now lower.
+    /// New settings, from now on: times reach those who are here too. Nobody is thrown out, even where a limit
+    /// is now lower.
     pub fn reconfigure(&mut self, settings: Settings) {
         self.settings = settings;
+        self.wake_streams();
+        self.wake_places();
     }
 
     /// When [`Self::tick`] should be called next; calling it earlier or more often is harmless.

@@ -77,8 +77,8 @@ fn costly_searches_do_not_keep_others_waiting_for_each_other() {
     let daemon = Daemon::start();
     let control = daemon.udp();
     for n in (0..10_000).step_by(100) {
-        let lines: String = (n..n + 100).map(|n| format!("SET {}{n:05} x\n", "a".repeat(40))).collect();
-        assert_eq!(ask(&control, lines.as_bytes()), b"set\n".repeat(100));
+        let lines: Vec<String> = (n..n + 100).map(|n| format!("SET {}{n:05} x\n", "a".repeat(40))).collect();
+        assert_eq!(ask(&control, lines.concat().as_bytes()), b"set\n".repeat(100));
     }
     let mut greedy = daemon.tcp();
     let reader = read_away(&greedy);

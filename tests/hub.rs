@@ -18,8 +18,6 @@ use pigeond::wire::Word;
 
 /// A hub, its clock, and what it last did.
 struct World {
-    /// Bytes that a test has counted.
-    spent: usize,
     hub: Hub,
     now: Moment,
     out: Actions,
@@ -38,12 +36,7 @@ impl World {
     }
 
     fn with(settings: Settings) -> Self {
-        Self {
-            spent: 0,
-            hub: Hub::new(settings, Moment::ZERO, 1),
-            now: Moment::ZERO,
-            out: Actions::default(),
-        }
+        Self { hub: Hub::new(settings, Moment::ZERO, 1), now: Moment::ZERO, out: Actions::default() }
     }
 
     fn handle(&mut self, input: Input<'_>) {
@@ -551,22 +544,11 @@ fn an_address_outside_the_local_networks_never_gets_more_than_it_sent() {
 #[test]
 fn silence_over_the_budget_does_not_use_up_the_word_busy() {
     let mut world = World::new();
-    world.ask(1, format!("SET k {}", "v".repeat(8000)).as_bytes());
-    for _ in 0..40 {
-        let bytes = b"GET k";
-        world.handle(Input::Datagram { from: peer(1), via: VIA, to_many: false, bytes });
-        if world.to(1).iter().any(|reply| reply.starts_with("ERR")) {
-            panic!("told too early");
-        }
-        if world.hub.summary().counters.over_budget > 0 {
-            break;
-        }
-        let spent = world.to(1)[0].len();
-        assert!(spent > 0);
-        world.spent += spent;
-        if world.spent > 256 * 1024 + 3 * 8300 {
-            break;
-        }
+    let mut came = world.ask(1, format!("SET k {}", "v".repeat(8000)).as_bytes()).len() + 8006;
+    let mut went = "set".len();
+    while went < 3 * came + 256 * 1024 {
+        went += world.ask(1, b"GET k")[0].len();
+        came += "GET k".len();
     }
     assert!(world.ask(1, b"hello").is_empty());
     assert!(world.ask(1, b"PING")[0].starts_with("ERR busy "));
@@ -594,4 +576,25 @@ fn an_ack_is_never_answered_not_even_unfinished() {
     assert_eq!(world.stream(0, b"PING\nACK 5\nACK\nACK 5"), "pong\n");
     world.handle(Input::HalfClosed { conn: Conn(0) });
     assert_eq!(world.on(0), "");
+}
+
+#[test]
+fn new_times_reach_those_who_are_here_too() {
+    let never = Settings { guest_idle: None, ..Settings::default() };
+    let mut world = World::with(never);
+    world.open(0);
+    world.ask(1, b"JOIN ann");
+    world.pass(Duration::from_secs(100));
+    let guest_idle = Some(Duration::from_secs(200));
+    world.hub.reconfigure(Settings {
+        guest_idle,
+        clients_idle: Duration::from_secs(150),
+        ..Settings::default()
+    });
+    world.pass(Duration::from_secs(49));
+    assert_eq!(world.ask(9, b"WHO"), ["ann"]);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.ask(9, b"WHO"), [""]);
+    world.pass(Duration::from_secs(50));
+    assert_eq!(world.closed(), [Conn(0)]);
 }

@@ -36,6 +36,7 @@ impl Outgoing {
 }
 
 /// What is to be sent, and the memory to send it with.
+#[derive(Default)]
 pub(super) struct Sender {
     pending: Vec<Outgoing>,
     headers: Option<Box<AllHeaders>>,
@@ -65,12 +66,6 @@ impl AllHeaders {
             segments_from_v4: Headers::preallocate(1, Some(cmsg_space!(in_pktinfo, u16))),
             segments_from_v6: Headers::preallocate(1, Some(cmsg_space!(in6_pktinfo, u16))),
         }
-    }
-}
-
-impl Default for Sender {
-    fn default() -> Self {
-        Self { pending: Vec::new(), headers: None, refusals: 0 }
     }
 }
 

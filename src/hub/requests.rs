@@ -231,6 +231,14 @@ impl Hub {
         self.timers.reset(&mut client.due, ends, Due::Place(place));
     }
 
+    /// Sets that anew for every place.
+    pub(super) fn wake_places(&mut self) {
+        let places: Vec<Slot> = self.clients.iter().map(|(place, _)| place).collect();
+        for place in places {
+            self.wake_place(place);
+        }
+    }
+
     /// A place over UDP may have been idle too long.
     pub(super) fn place_due(&mut self, now: Moment, place: Slot, out: &mut Actions) {
         let Some(client) = self.clients.get_mut(place) else { return };

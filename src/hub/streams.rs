@@ -95,6 +95,15 @@ impl Hub {
         }
     }
 
+    /// Sets anew when each connection is asked whether it is silent.
+    pub(super) fn wake_streams(&mut self) {
+        for (at, connection) in (0..).zip(&mut self.streams.connections) {
+            let Some(connection) = connection else { continue };
+            let silent = self.settings.guest_idle.map(|idle| connection.heard + idle);
+            self.timers.reset(&mut connection.silent_due, silent, Due::Silent(Conn(at)));
+        }
+    }
+
     pub(super) fn stream(&mut self, now: Moment, conn: Conn, bytes: &[u8], out: &mut Actions) {
         if let Some(connection) = self.streams.get_mut(conn) {
             connection.heard = now;
