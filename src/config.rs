@@ -16,8 +16,7 @@ pub use duration::{format_duration, parse_duration};
 pub use finding::{Finding, Findings};
 use serde::Serialize;
 pub use settings::{
-    Access, Broadcast, Clients, Directory, Guests, Level, Limits, Listen, Log, Networks, State, Sync, Text,
-    TextReply,
+    Access, Broadcast, Clients, Directory, Guests, Level, Limits, Listen, Log, State, Sync, Text,
 };
 
 /// The configuration file that is shipped: every setting with its default and a word on it.

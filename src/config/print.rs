@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 
 use super::duration::format_duration;
-use super::settings::{Directory, Guests, Networks, TextReply};
+use super::settings::{Directory, Guests};
+use crate::hub::{Networks, TextReply};
 use crate::wire::Word;
 
 type Written<S> = Result<<S as Serializer>::Ok, <S as Serializer>::Error>;

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use ipnet::IpNet;
 use serde::Serialize;
 
 use super::print;
+use crate::hub::{Networks, TextReply};
 use crate::limits::{DEFAULT_PORT, MESSAGE_BYTES};
 use crate::wire::Word;
 
@@ -53,17 +53,6 @@ pub struct Text {
     pub greeting: String,
     /// Messages with an answer of their own, without line ends.
     pub answers: BTreeMap<String, String>,
-}
-
-/// What plain text is answered with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TextReply {
-    /// The same bytes.
-    Echo,
-    /// The value of the key `counter`.
-    Counter,
-    /// Always this text, without a line end; it is neither `echo` nor `counter`.
-    Fixed(String),
 }
 
 /// `[limits]`: what keeps one client from taking everything.
@@ -171,15 +160,6 @@ pub struct Access {
     pub keys_file: Option<PathBuf>,
     /// Whether every client needs a key; then there is a `keys_file`.
     pub required: bool,
-}
-
-/// Who is answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Networks {
-    /// Private, link-local and loopback addresses.
-    Local,
-    /// These networks, at least one.
-    List(Vec<IpNet>),
 }
 
 /// What clients that have not joined may do, beside JOIN, BYE and HELP, which they always may.

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::*;
+use crate::hub::{Networks, TextReply};
 
 const FILE: &str = "pigeond.toml";
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, Findings};
-use crate::hub::{Networks, Settings, TextReply};
+use crate::hub::Settings;
 use crate::limits::HUB_NAME_BYTES;
 
 /// Read if it is there and no other file was named.
@@ -48,11 +48,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         own: Vec::new(),
         clients_limit: clients.limit,
         clients_idle: clients.idle,
-        text_reply: match &text.reply {
-            config::TextReply::Echo => TextReply::Echo,
-            config::TextReply::Counter => TextReply::Counter,
-            config::TextReply::Fixed(text) => TextReply::Fixed(text.clone()),
-        },
+        text_reply: text.reply.clone(),
         text_quiet: text.quiet,
         text_greeting: text.greeting.clone(),
         text_answers: text.answers.clone(),
@@ -69,10 +65,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         sessions: limits.sessions,
         sessions_per_address: limits.sessions_per_address,
         session_idle: limits.session_idle,
-        networks: match &access.networks {
-            config::Networks::Local => Networks::Local,
-            config::Networks::List(networks) => Networks::List(networks.clone()),
-        },
+        networks: access.networks.clone(),
         guests: match &access.guests {
             config::Guests::All => None,
             config::Guests::Only(words) => Some(words.clone()),

@@ -16,7 +16,7 @@ pub enum TextReply {
     Echo,
     /// With the value of the key `counter`, as the classic tutorial does.
     Counter,
-    /// With this text.
+    /// With this text, which is neither `echo` nor `counter`, and has no line end.
     Fixed(String),
 }
 

@@ -80,7 +80,7 @@ impl Hub {
         }
         let room = self.streams.len() < self.settings.tcp_connections;
         if !room || !self.streams.addresses.add(from.ip(), self.settings.tcp_connections_per_address) {
-            self.refuse(out, conn, Refusal::new(ErrorName::Full, "too many connections, try later"));
+            self.turn_away(out, conn, Refusal::new(ErrorName::Full, "too many connections, try later"));
             out.list.push(Action::Close(conn));
             return;
         }
@@ -237,7 +237,8 @@ impl Hub {
         }
     }
 
-    fn refuse(&mut self, out: &mut Actions, conn: Conn, refusal: Refusal) {
+    /// Says why before the connection is closed.
+    fn turn_away(&mut self, out: &mut Actions, conn: Conn, refusal: Refusal) {
         self.counters.errors += 1;
         let mut bytes = Vec::new();
         Reply::begin(&mut bytes, None).finish(&mut bytes, Err(refusal), End::Lf);

@@ -2,8 +2,9 @@
 
 use core::num::NonZeroU32;
 
-use super::super::{Directory, Guests, Level, Networks, TextReply};
+use super::super::{Directory, Guests, Level};
 use super::{good, wrong, wrong_at};
+use crate::hub::{Networks, TextReply};
 use crate::wire::Word;
 
 #[test]
