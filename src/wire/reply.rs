@@ -91,12 +91,6 @@ impl ErrorName {
     pub fn is_no_answer(self) -> bool {
         matches!(self, Self::Busy | Self::Stopping | Self::Disk)
     }
-
-    /// Whether an error with this word means that the request should be sent again, unchanged.
-    #[must_use]
-    pub fn word_is_no_answer(word: &[u8]) -> bool {
-        [Self::Busy, Self::Stopping, Self::Disk].iter().any(|name| name.as_str().as_bytes() == word)
-    }
 }
 
 /// Why a request is refused, with a sentence for whoever reads it.
