@@ -356,3 +356,47 @@ fn chat_ends_with_its_input_and_with_ctrl_c() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(request(hub.heard().last().unwrap()), "BYE");
 }
+
+#[test]
+fn a_line_typed_after_the_hub_forgot_the_session_goes_out_in_a_new_one() {
+    let mut known = String::new();
+    let mut restarts = 1;
+    let hub = Hub::tcp(move |line| {
+        let (session, number) = line.split(' ').next().unwrap().split_once('.').unwrap();
+        if number == "1" {
+            known = session.to_owned();
+        } else if session != known {
+            return vec![tagged(line, "ERR unopened begin with 1")];
+        }
+        match request(line) {
+            "JOIN ann" => vec![tagged(line, "OK joined ann 1/9")],
+            "ALL one" => vec![tagged(line, "OK 1")],
+            "ALL two" if restarts > 0 => {
+                restarts -= 1;
+                known.clear();
+                vec![tagged(line, "OK 2"), CLOSE.to_vec()]
+            }
+            "ALL two" | "ALL three" => vec![tagged(line, "OK 3")],
+            _ => vec![tagged(line, "OK bye")],
+        }
+    });
+    let mut chat = hub.pigeon(&["chat", "--tcp", "--as", "ann"]);
+    chat.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = chat.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    for (line, reply) in [("one\n", "reached 1"), ("two\n", "reached 2"), ("three\n", "reached 3")] {
+        input.write_all(line.as_bytes()).unwrap();
+        assert_eq!(lines.next().as_deref(), Some(reply));
+        // What leaves on the old connection may have been done: type on when the new one stands.
+        let joins = || hub.heard().iter().filter(|line| request(line) == "JOIN ann").count();
+        while reply == "reached 2" && joins() < 2 {
+            std::thread::yield_now();
+        }
+    }
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let heard: Vec<String> = hub.heard().iter().map(|line| request(line).to_owned()).collect();
+    assert_eq!(heard.iter().filter(|line| *line == "JOIN ann").count(), 3, "{heard:?}");
+}
