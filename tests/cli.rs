@@ -400,3 +400,35 @@ fn a_line_typed_after_the_hub_forgot_the_session_goes_out_in_a_new_one() {
     let heard: Vec<String> = hub.heard().iter().map(|line| request(line).to_owned()).collect();
     assert_eq!(heard.iter().filter(|line| *line == "JOIN ann").count(), 3, "{heard:?}");
 }
+
+#[test]
+fn ctrl_c_before_a_place_is_taken_ends_well() {
+    for arguments in [&["listen"][..], &["watch", "a"], &["chat", "--as", "ann"]] {
+        let (joining, joined) = std::sync::mpsc::sync_channel(1);
+        let hub = Hub::udp(move |_| {
+            let _ = joining.try_send(());
+            Vec::new()
+        });
+        let mut command = hub.pigeon(arguments);
+        let mut child = command.args(["--timeout", "1m"]).stdin(Stdio::piped()).spawn().unwrap();
+        joined.recv().unwrap();
+        interrupt(&child);
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}");
+    }
+}
+
+#[test]
+fn chat_that_is_asked_to_end_before_it_has_a_code_ends_well() {
+    let hub = Hub::udp(|_| Vec::new());
+    assert_eq!(run_with_input(&mut hub.pigeon(&["chat"]), "BYE\n"), (0, String::new(), String::new()));
+    let mut command = hub.pigeon(&["chat"]);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Only the answer to a wrong code tells that the question was asked.
+    child.stdin.as_mut().unwrap().write_all(b"no code\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("a code is"), "{line}");
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(hub.heard(), Vec::<String>::new());
+}

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use super::clock::Clock;
@@ -12,6 +12,7 @@ use super::exit::{Exit, Failure, complain};
 use super::link::{Link, no_hub};
 use super::place::{Place, Step};
 use super::settings::Settings;
+use super::signals::Interrupt;
 use crate::courier::{Carrier, Courier, Event, Id, Outcome, Push};
 use crate::moment::Moment;
 use crate::names::Session;
@@ -76,28 +77,40 @@ impl Client {
     }
 
     /// Opens a link and joins under a code.
-    pub(super) fn join(settings: &Settings, code: &str) -> Result<Self, Failure> {
+    pub(super) fn join(
+        settings: &Settings,
+        code: &str,
+        interrupt: Option<&Interrupt>,
+    ) -> Result<Self, Failure> {
         let mut client = Self::open(settings)?;
-        client.take_place(format!("JOIN {code}").into_bytes())?;
+        client.take_place(format!("JOIN {code}").into_bytes(), interrupt)?;
         Ok(client)
     }
 
     /// Asks for a place, or for what belongs to one, and keeps it from then on.
-    pub(super) fn take_place(&mut self, line: Vec<u8>) -> Result<(), Failure> {
-        self.ask(&line)?;
+    /// Ends the program, as a success, if the interrupt comes before the answer.
+    pub(super) fn take_place(&mut self, line: Vec<u8>, interrupt: Option<&Interrupt>) -> Result<(), Failure> {
+        self.ask_unless(&line, interrupt)?;
         self.place.add(self.clock.now(), line);
         Ok(())
     }
 
     /// Asks and awaits the answer: the body of the reply.
     pub(super) fn ask(&mut self, line: &[u8]) -> Result<Vec<u8>, Failure> {
+        self.ask_unless(line, None)
+    }
+
+    fn ask_unless(&mut self, line: &[u8], interrupt: Option<&Interrupt>) -> Result<Vec<u8>, Failure> {
+        let files: Vec<BorrowedFd<'_>> = interrupt.iter().map(|interrupt| interrupt.as_fd()).collect();
         let id = self.request(line)?;
         let mut aside = VecDeque::new();
         let outcome = loop {
-            match self.next(None, &[])? {
+            match self.next(None, &files)? {
                 Happening::Finished(finished, outcome) if finished == id => break outcome,
+                // The person in front wants the end and no explanation.
+                Happening::Ready(_) => return Err(Failure::new(Exit::Ok, "")),
                 other if aside.len() < ASIDE => aside.push_back(other),
-                Happening::Finished(..) | Happening::Pushed(_) | Happening::Ready(_) | Happening::Time => {}
+                Happening::Finished(..) | Happening::Pushed(_) | Happening::Time => {}
             }
         };
         aside.append(&mut self.happened);

@@ -42,7 +42,7 @@ pub(super) fn raw(settings: &Settings, out: &mut Output, text: &Text) -> Result<
 }
 
 pub(super) fn send(settings: &Settings, out: &mut Output, code: &str, text: &Text) -> Result<(), Failure> {
-    let mut client = Client::join(settings, own_code(settings)?)?;
+    let mut client = Client::join(settings, own_code(settings)?, None)?;
     input::each(text, |text| {
         let reply = client.ask_as_member(&[b"SEND ", code.as_bytes(), b" ", text].concat())?;
         out.text("reply", &reply)
@@ -52,7 +52,7 @@ pub(super) fn send(settings: &Settings, out: &mut Output, code: &str, text: &Tex
 }
 
 pub(super) fn all(settings: &Settings, out: &mut Output, text: &Text) -> Result<(), Failure> {
-    let mut client = Client::join(settings, own_code(settings)?)?;
+    let mut client = Client::join(settings, own_code(settings)?, None)?;
     input::each(text, |text| {
         let reached = client.ask_as_member(&[b"ALL ", text].concat())?;
         print_reached(out, &reached)
