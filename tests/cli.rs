@@ -134,8 +134,8 @@ fn the_flag_goes_before_the_environment_and_that_before_the_file() {
     let file = format!("hub = \"{}\"\n", hub.address);
     std::fs::write(home.path().join(".config/pigeon/config.toml"), file).unwrap();
     assert_eq!(run(pigeon(&["inc"]).env("HOME", home.path())).0, 0);
-    let env = |command: &mut Command| run(command.env("PIGEON_HUB", "nowhere.invalid")).0;
-    assert_eq!(env(pigeon(&["inc"]).env("HOME", home.path())), 69);
+    let env = |command: &mut Command| run(command.env("PIGEON_HUB", "127.0.0.1:0")).0;
+    assert_eq!(env(pigeon(&["inc"]).env("HOME", home.path())), 64);
     assert_eq!(env(pigeon(&["inc", "--hub", &hub.address.to_string()]).env("HOME", home.path())), 0);
 }
 
@@ -431,4 +431,50 @@ fn chat_that_is_asked_to_end_before_it_has_a_code_ends_well() {
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(hub.heard(), Vec::<String>::new());
+}
+
+#[test]
+fn a_refusal_of_a_text_is_no_reply_to_it_but_its_echo_is() {
+    let hub = Hub::udp(|line| {
+        let reply = match line {
+            "long" => "ERR too-long at most 1024 bytes",
+            "much" => "ERR busy later",
+            echoed => echoed,
+        };
+        vec![format!("{reply}\n").into_bytes()]
+    });
+    for (text, code, err) in
+        [("long", 65, "pigeon: too-long: at most 1024 bytes\n"), ("much", 75, "pigeon: busy: later\n")]
+    {
+        assert_eq!(run(&mut hub.pigeon(&["say", text])), (code, String::new(), err.to_owned()));
+    }
+    for text in ["ERR too-long x", "ERR busy", "ERR other"] {
+        assert_eq!(run(&mut hub.pigeon(&["say", text])), (0, format!("{text}\n"), String::new()));
+    }
+}
+
+#[test]
+fn a_push_is_no_reply_to_a_raw_line_and_ack_has_none() {
+    let hub = Hub::udp(|line| match line {
+        "JOIN ann" => vec![b"joined ann 1/9\n".to_vec()],
+        "INC" => vec![b"MSG bob hi\n".to_vec(), b"1\n".to_vec()],
+        "DEC" => vec![b"0\n".to_vec()],
+        _ => Vec::new(),
+    });
+    let (code, out, _) = run_with_input(&mut hub.pigeon(&["raw", "-"]), "JOIN ann\nACK 5\nINC\nDEC\n");
+    assert_eq!((code, out.as_str()), (0, "joined ann 1/9\nMSG bob hi\n1\n0\n"));
+    assert_eq!(hub.heard(), ["JOIN ann", "ACK 5", "INC", "DEC"]);
+}
+
+#[test]
+fn bench_prints_what_it_measured_of_a_hub_that_went_away() {
+    let mut copies = 0;
+    let hub = Hub::tcp(move |_| {
+        copies += 1;
+        vec![if copies > 20 { CLOSE.to_vec() } else { b"1\n".to_vec() }]
+    });
+    let arguments = ["bench", "--tcp", "--clients", "1", "--window", "1", "--seconds", "60", "--json"];
+    let (code, out, err) = run(&mut hub.pigeon(&arguments));
+    assert!(code == 69 && err.contains("went away"), "{code}: {err}");
+    assert_eq!(json(&out)["requests"], 20);
 }

@@ -63,6 +63,10 @@ pub(super) fn load(
                 complete += flow.ring.heard(now, replies, tally);
             }
             idle &= batch.replies.is_empty();
+            if tally.refused && tally.answered > 0 {
+                tally.broken = true;
+                return Ok(());
+            }
             let missing = flow.ring.missing(now, window, tally);
             batch.send(flow, &parcel, lines, complete + missing, tally);
         }
