@@ -238,9 +238,9 @@ fn a_text_goes_to_whom_it_is_sent_and_not_to_who_sends() {
 #[test]
 fn bench_counts_what_is_answered_and_what_is_lost() {
     let mut copies = 0_u32;
-    let hub = Hub::udp(move |line| {
+    let hub = Hub::udp(move |_| {
         copies += 1;
-        if copies == 3 { Vec::new() } else { vec![line.as_bytes().to_vec()] }
+        if copies == 3 { Vec::new() } else { vec![b"1\n".to_vec()] }
     });
     let arguments = ["bench", "--clients", "1", "--window", "1", "--seconds", "0.5", "--json"];
     let (code, out, err) = run(&mut hub.pigeon(&arguments));
@@ -251,7 +251,7 @@ fn bench_counts_what_is_answered_and_what_is_lost() {
 
 #[test]
 fn bench_over_tcp_counts_lines() {
-    let hub = Hub::tcp(|line| vec![format!("{line}\n").into_bytes()]);
+    let hub = Hub::tcp(|_| vec![b"1\n".to_vec()]);
     let arguments = ["bench", "--tcp", "--clients", "1", "--window", "7", "--seconds", "0.1", "--json"];
     let (code, out, err) = run(&mut hub.pigeon(&arguments));
     assert!(code == 0 && json(&out)["requests"].as_u64() > Some(6), "{out}{err}");
@@ -477,4 +477,14 @@ fn bench_prints_what_it_measured_of_a_hub_that_went_away() {
     let (code, out, err) = run(&mut hub.pigeon(&arguments));
     assert!(code == 69 && err.contains("went away"), "{code}: {err}");
     assert_eq!(json(&out)["requests"], 20);
+}
+
+#[test]
+fn bench_measures_no_echo_server() {
+    let echo = |line: &str| vec![format!("{line}\n").into_bytes()];
+    for (hub, transport) in [(Hub::udp(echo), &[][..]), (Hub::tcp(echo), &["--tcp"])] {
+        let mut command = hub.pigeon(&["bench", "--clients", "1", "--seconds", "60"]);
+        let (code, out, err) = run(command.args(transport));
+        assert!(code == 69 && out.is_empty() && err.contains("`INC` and no number"), "{code}: {out}{err}");
+    }
 }

@@ -123,6 +123,24 @@ impl<'a> Tally<'a> {
         Ok((now, now >= self.end))
     }
 
+    /// Refuses to measure what is no hub: the first reply to INC is a number. `busy` and the like are no answer.
+    fn check_first(&self, request: &[u8], reply: &[u8]) -> Result<(), Failure> {
+        if request != b"INC" || self.answered > 0 {
+            return Ok(());
+        }
+        let line = reply.split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii_end();
+        let digits = line.strip_prefix(b"-").unwrap_or(line);
+        let not_yet = [&b"ERR busy"[..], b"ERR stopping", b"ERR disk"];
+        if digits.first().is_some_and(u8::is_ascii_digit) || not_yet.iter().any(|name| line.starts_with(name))
+        {
+            return Ok(());
+        }
+        let line = String::from_utf8_lossy(line.get(..80).unwrap_or(line));
+        let why =
+            format!("the answer to INC was `{line}` and no number; is that a pigeond?");
+        Err(Failure::new(Exit::NoHub, why))
+    }
+
     fn print(self) -> Result<(), Failure> {
         let Self { out, clock, latencies, answered, lost, .. } = self;
         out.progress("")?;

@@ -57,6 +57,7 @@ pub(super) fn load(
                 return Ok(());
             };
             if replies > 0 {
+                tally.check_first(request, &buffer)?;
                 idle = false;
                 flow.ring.heard(now, replies as u64, tally);
                 flow.ring.sent(now, replies as u64);
