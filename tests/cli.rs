@@ -261,11 +261,12 @@ fn bench_over_tcp_counts_lines() {
 fn a_list_is_followed_to_its_end() {
     let hub = Hub::udp(replying(&[
         ("WHO", "OK ann bob +"),
-        ("WHO bob", "OK carl"),
+        ("WHO bob", "OK carl +"),
+        ("WHO carl", "OK dora"),
         ("KEYS a*", "OK a1 +"),
         ("KEYS a* a1", "OK"),
     ]));
-    assert_eq!(run(&mut hub.pigeon(&["who"])).1, "ann\nbob\ncarl\n");
+    assert_eq!(run(&mut hub.pigeon(&["who"])).1, "ann\nbob\ncarl\ndora\n");
     assert_eq!(run(&mut hub.pigeon(&["keys", "a*", "--json"])).1, "{\"key\":\"a1\"}\n");
 }
 
@@ -487,4 +488,24 @@ fn bench_measures_no_echo_server() {
         let (code, out, err) = run(command.args(transport));
         assert!(code == 69 && out.is_empty() && err.contains("`INC` and no number"), "{code}: {out}{err}");
     }
+}
+
+#[test]
+fn the_file_says_how_to_talk_under_which_code_and_how_long_to_wait() {
+    let hub = Hub::tcp(replying(&[("JOIN ann", "OK joined ann 1/9"), ("ALL hi", "OK 2")]));
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("pigeon")).unwrap();
+    let file = "tcp = true\nas = \"ann\"\ntimeout = \"70ms\"\n";
+    std::fs::write(home.path().join("pigeon/config.toml"), file).unwrap();
+    let with_file = |arguments| run(hub.pigeon(arguments).env("XDG_CONFIG_HOME", home.path()));
+    assert_eq!(with_file(&["get", "silence"]).2.matches("within 70ms").count(), 1);
+    let (code, out, err) = with_file(&["all", "hi", "--timeout", "1m"]);
+    assert_eq!((code, out.as_str()), (0, "reached 2\n"), "{err}");
+}
+
+#[test]
+fn a_refusal_is_stripped_of_control_characters_and_del_has_its_json() {
+    let hub = Hub::udp(replying(&[("GET a", "ERR x \x1b[31mred"), ("DEL a", "OK deleted a")]));
+    assert_eq!(run(&mut hub.pigeon(&["get", "a"])).2, "pigeon: x: [31mred\n");
+    assert_eq!(run(&mut hub.pigeon(&["del", "a", "--json"])).1, "{\"deleted\":\"a\"}\n");
 }

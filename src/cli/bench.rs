@@ -136,8 +136,7 @@ impl<'a> Tally<'a> {
             return Ok(());
         }
         let line = String::from_utf8_lossy(line.get(..80).unwrap_or(line));
-        let why =
-            format!("the answer to INC was `{line}` and no number; is that a pigeond?");
+        let why = format!("the answer to INC was `{line}` and no number; is that a pigeond?");
         Err(Failure::new(Exit::NoHub, why))
     }
 
