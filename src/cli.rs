@@ -21,6 +21,7 @@ mod listen;
 mod messages;
 mod output;
 mod ping;
+mod place;
 mod settings;
 mod signals;
 mod values;

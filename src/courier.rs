@@ -55,9 +55,6 @@ pub enum Rejected {
     /// [`COURIER_QUEUE`] requests wait already.
     #[error("too many requests wait for their turn; await some answers first")]
     Full,
-    /// The session is not, or no longer, known to the hub: a new courier with a new name must take over.
-    #[error("the hub does not know this session; begin a new one")]
-    Spent,
 }
 
 /// How a request ended.
@@ -137,7 +134,7 @@ impl Courier {
     /// Takes a request, without tag and line end; it is given up at `deadline`.
     ///
     /// # Errors
-    /// The line cannot be sent as it is, too many wait, or the session is spent.
+    /// The line cannot be sent as it is, or too many wait.
     pub fn request(&mut self, line: &[u8], deadline: Moment) -> Result<Id, Rejected> {
         self.check(line)?;
         let id = self.new_id();
@@ -206,7 +203,7 @@ impl Courier {
     /// or a new request changes anything.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Moment> {
-        if self.may_start() || (self.opening == Opening::Spent && !self.waiting.is_empty()) {
+        if self.may_start() {
             return Some(Moment::ZERO);
         }
         let held = self.held_for();
@@ -226,8 +223,7 @@ impl Courier {
             }
             return Some((sent.request.id, Outcome::GivenUp { sent: sent.sent, excuse: sent.excuse }));
         }
-        let spent = self.opening == Opening::Spent;
-        let at = self.waiting.iter().position(|request| spent || request.deadline <= now)?;
+        let at = self.waiting.iter().position(|request| request.deadline <= now)?;
         let request = self.waiting.remove(at)?;
         Some((request.id, Outcome::GivenUp { sent: false, excuse: None }))
     }
@@ -246,13 +242,32 @@ impl Courier {
         self.waiting.is_empty() && self.under_way.is_empty()
     }
 
+    /// Takes back a request that was not sent yet; nothing if it was, or has ended.
+    pub fn withdraw(&mut self, id: Id) {
+        self.waiting.retain(|request| request.id != id);
+    }
+
+    /// Begins a new session under a name as for [`Courier::new`], in which what waits is sent; not before this
+    /// one is spent and nothing is under way in it any more. Says whether it did.
+    pub fn renew(&mut self, session: Session<'_>) -> bool {
+        if !self.is_spent() || !self.under_way.is_empty() {
+            return false;
+        }
+        session.as_str().clone_into(&mut self.session);
+        self.opening = Opening::Awaited;
+        self.next_number = 1;
+        self.long_line_ended = false;
+        true
+    }
+
     /// Whether number 1 was answered and the session is still known, as far as anybody can tell from here.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.opening == Opening::Open
     }
 
-    /// Whether the session takes no more requests: number 1 was given up, or the hub has forgotten it.
+    /// Whether nothing more can be sent in this session: number 1 was given up, or the hub has forgotten it. What
+    /// waits, and what is asked from now on, waits for [`Courier::renew`] until its deadline.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.opening == Opening::Spent
@@ -261,8 +276,6 @@ impl Courier {
     fn check(&self, line: &[u8]) -> Result<(), Rejected> {
         if memchr::memchr2(b'\n', 0, line).is_some() || line.last() == Some(&b'\r') {
             Err(Rejected::Unsendable)
-        } else if self.opening == Opening::Spent {
-            Err(Rejected::Spent)
         } else if self.waiting.len() >= COURIER_QUEUE {
             Err(Rejected::Full)
         } else {

@@ -134,8 +134,8 @@ fn the_flag_goes_before_the_environment_and_that_before_the_file() {
     let file = format!("hub = \"{}\"\n", hub.address);
     std::fs::write(home.path().join(".config/pigeon/config.toml"), file).unwrap();
     assert_eq!(run(pigeon(&["inc"]).env("HOME", home.path())).0, 0);
-    let env = |command: &mut Command| run(command.env("PIGEON_HUB", "nowhere.invalid")).0;
-    assert_eq!(env(pigeon(&["inc"]).env("HOME", home.path())), 69);
+    let env = |command: &mut Command| run(command.env("PIGEON_HUB", "127.0.0.1:0")).0;
+    assert_eq!(env(pigeon(&["inc"]).env("HOME", home.path())), 64);
     assert_eq!(env(pigeon(&["inc", "--hub", &hub.address.to_string()]).env("HOME", home.path())), 0);
 }
 
@@ -238,9 +238,9 @@ fn a_text_goes_to_whom_it_is_sent_and_not_to_who_sends() {
 #[test]
 fn bench_counts_what_is_answered_and_what_is_lost() {
     let mut copies = 0_u32;
-    let hub = Hub::udp(move |line| {
+    let hub = Hub::udp(move |_| {
         copies += 1;
-        if copies == 3 { Vec::new() } else { vec![line.as_bytes().to_vec()] }
+        if copies == 3 { Vec::new() } else { vec![b"1\n".to_vec()] }
     });
     let arguments = ["bench", "--clients", "1", "--window", "1", "--seconds", "0.5", "--json"];
     let (code, out, err) = run(&mut hub.pigeon(&arguments));
@@ -251,7 +251,7 @@ fn bench_counts_what_is_answered_and_what_is_lost() {
 
 #[test]
 fn bench_over_tcp_counts_lines() {
-    let hub = Hub::tcp(|line| vec![format!("{line}\n").into_bytes()]);
+    let hub = Hub::tcp(|_| vec![b"1\n".to_vec()]);
     let arguments = ["bench", "--tcp", "--clients", "1", "--window", "7", "--seconds", "0.1", "--json"];
     let (code, out, err) = run(&mut hub.pigeon(&arguments));
     assert!(code == 0 && json(&out)["requests"].as_u64() > Some(6), "{out}{err}");
@@ -261,11 +261,12 @@ fn bench_over_tcp_counts_lines() {
 fn a_list_is_followed_to_its_end() {
     let hub = Hub::udp(replying(&[
         ("WHO", "OK ann bob +"),
-        ("WHO bob", "OK carl"),
+        ("WHO bob", "OK carl +"),
+        ("WHO carl", "OK dora"),
         ("KEYS a*", "OK a1 +"),
         ("KEYS a* a1", "OK"),
     ]));
-    assert_eq!(run(&mut hub.pigeon(&["who"])).1, "ann\nbob\ncarl\n");
+    assert_eq!(run(&mut hub.pigeon(&["who"])).1, "ann\nbob\ncarl\ndora\n");
     assert_eq!(run(&mut hub.pigeon(&["keys", "a*", "--json"])).1, "{\"key\":\"a1\"}\n");
 }
 
@@ -355,4 +356,156 @@ fn chat_ends_with_its_input_and_with_ctrl_c() {
     interrupt(&child);
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(request(hub.heard().last().unwrap()), "BYE");
+}
+
+#[test]
+fn a_line_typed_after_the_hub_forgot_the_session_goes_out_in_a_new_one() {
+    let mut known = String::new();
+    let mut restarts = 1;
+    let hub = Hub::tcp(move |line| {
+        let (session, number) = line.split(' ').next().unwrap().split_once('.').unwrap();
+        if number == "1" {
+            known = session.to_owned();
+        } else if session != known {
+            return vec![tagged(line, "ERR unopened begin with 1")];
+        }
+        match request(line) {
+            "JOIN ann" => vec![tagged(line, "OK joined ann 1/9")],
+            "ALL one" => vec![tagged(line, "OK 1")],
+            "ALL two" if restarts > 0 => {
+                restarts -= 1;
+                known.clear();
+                vec![tagged(line, "OK 2"), CLOSE.to_vec()]
+            }
+            "ALL two" | "ALL three" => vec![tagged(line, "OK 3")],
+            _ => vec![tagged(line, "OK bye")],
+        }
+    });
+    let mut chat = hub.pigeon(&["chat", "--tcp", "--as", "ann"]);
+    chat.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = chat.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    for (line, reply) in [("one\n", "reached 1"), ("two\n", "reached 2"), ("three\n", "reached 3")] {
+        input.write_all(line.as_bytes()).unwrap();
+        assert_eq!(lines.next().as_deref(), Some(reply));
+        // What leaves on the old connection may have been done: type on when the new one stands.
+        let joins = || hub.heard().iter().filter(|line| request(line) == "JOIN ann").count();
+        while reply == "reached 2" && joins() < 2 {
+            std::thread::yield_now();
+        }
+    }
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let heard: Vec<String> = hub.heard().iter().map(|line| request(line).to_owned()).collect();
+    assert_eq!(heard.iter().filter(|line| *line == "JOIN ann").count(), 3, "{heard:?}");
+}
+
+#[test]
+fn ctrl_c_before_a_place_is_taken_ends_well() {
+    for arguments in [&["listen"][..], &["watch", "a"], &["chat", "--as", "ann"]] {
+        let (joining, joined) = std::sync::mpsc::sync_channel(1);
+        let hub = Hub::udp(move |_| {
+            let _ = joining.try_send(());
+            Vec::new()
+        });
+        let mut command = hub.pigeon(arguments);
+        let mut child = command.args(["--timeout", "1m"]).stdin(Stdio::piped()).spawn().unwrap();
+        joined.recv().unwrap();
+        interrupt(&child);
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}");
+    }
+}
+
+#[test]
+fn chat_that_is_asked_to_end_before_it_has_a_code_ends_well() {
+    let hub = Hub::udp(|_| Vec::new());
+    assert_eq!(run_with_input(&mut hub.pigeon(&["chat"]), "BYE\n"), (0, String::new(), String::new()));
+    let mut command = hub.pigeon(&["chat"]);
+    let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Only the answer to a wrong code tells that the question was asked.
+    child.stdin.as_mut().unwrap().write_all(b"no code\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("a code is"), "{line}");
+    interrupt(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(hub.heard(), Vec::<String>::new());
+}
+
+#[test]
+fn a_refusal_of_a_text_is_no_reply_to_it_but_its_echo_is() {
+    let hub = Hub::udp(|line| {
+        let reply = match line {
+            "long" => "ERR too-long at most 1024 bytes",
+            "much" => "ERR busy later",
+            echoed => echoed,
+        };
+        vec![format!("{reply}\n").into_bytes()]
+    });
+    for (text, code, err) in
+        [("long", 65, "pigeon: too-long: at most 1024 bytes\n"), ("much", 75, "pigeon: busy: later\n")]
+    {
+        assert_eq!(run(&mut hub.pigeon(&["say", text])), (code, String::new(), err.to_owned()));
+    }
+    for text in ["ERR too-long x", "ERR busy", "ERR other"] {
+        assert_eq!(run(&mut hub.pigeon(&["say", text])), (0, format!("{text}\n"), String::new()));
+    }
+}
+
+#[test]
+fn a_push_is_no_reply_to_a_raw_line_and_ack_has_none() {
+    let hub = Hub::udp(|line| match line {
+        "JOIN ann" => vec![b"joined ann 1/9\n".to_vec()],
+        "INC" => vec![b"MSG bob hi\n".to_vec(), b"1\n".to_vec()],
+        "DEC" => vec![b"0\n".to_vec()],
+        _ => Vec::new(),
+    });
+    let (code, out, _) = run_with_input(&mut hub.pigeon(&["raw", "-"]), "JOIN ann\nACK 5\nINC\nDEC\n");
+    assert_eq!((code, out.as_str()), (0, "joined ann 1/9\nMSG bob hi\n1\n0\n"));
+    assert_eq!(hub.heard(), ["JOIN ann", "ACK 5", "INC", "DEC"]);
+}
+
+#[test]
+fn bench_prints_what_it_measured_of_a_hub_that_went_away() {
+    let mut copies = 0;
+    let hub = Hub::tcp(move |_| {
+        copies += 1;
+        vec![if copies > 20 { CLOSE.to_vec() } else { b"1\n".to_vec() }]
+    });
+    let arguments = ["bench", "--tcp", "--clients", "1", "--window", "1", "--seconds", "60", "--json"];
+    let (code, out, err) = run(&mut hub.pigeon(&arguments));
+    assert!(code == 69 && err.contains("went away"), "{code}: {err}");
+    assert_eq!(json(&out)["requests"], 20);
+}
+
+#[test]
+fn bench_measures_no_echo_server() {
+    let echo = |line: &str| vec![format!("{line}\n").into_bytes()];
+    for (hub, transport) in [(Hub::udp(echo), &[][..]), (Hub::tcp(echo), &["--tcp"])] {
+        let mut command = hub.pigeon(&["bench", "--clients", "1", "--seconds", "60"]);
+        let (code, out, err) = run(command.args(transport));
+        assert!(code == 69 && out.is_empty() && err.contains("`INC` and no number"), "{code}: {out}{err}");
+    }
+}
+
+#[test]
+fn the_file_says_how_to_talk_under_which_code_and_how_long_to_wait() {
+    let hub = Hub::tcp(replying(&[("JOIN ann", "OK joined ann 1/9"), ("ALL hi", "OK 2")]));
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("pigeon")).unwrap();
+    let file = "tcp = true\nas = \"ann\"\ntimeout = \"70ms\"\n";
+    std::fs::write(home.path().join("pigeon/config.toml"), file).unwrap();
+    let with_file = |arguments| run(hub.pigeon(arguments).env("XDG_CONFIG_HOME", home.path()));
+    assert_eq!(with_file(&["get", "silence"]).2.matches("within 70ms").count(), 1);
+    let (code, out, err) = with_file(&["all", "hi", "--timeout", "1m"]);
+    assert_eq!((code, out.as_str()), (0, "reached 2\n"), "{err}");
+}
+
+#[test]
+fn a_refusal_is_stripped_of_control_characters_and_del_has_its_json() {
+    let hub = Hub::udp(replying(&[("GET a", "ERR x \x1b[31mred"), ("DEL a", "OK deleted a")]));
+    assert_eq!(run(&mut hub.pigeon(&["get", "a"])).2, "pigeon: x: [31mred\n");
+    assert_eq!(run(&mut hub.pigeon(&["del", "a", "--json"])).1, "{\"deleted\":\"a\"}\n");
 }

@@ -17,7 +17,8 @@ Exit codes: 0 done, 64 wrong usage, 65 the hub refuses the data (no such key, no
 The hub's address is taken from --hub, else PIGEON_HUB, else ~/.config/pigeon/config.toml (keys: hub, as, tcp, \
 timeout), else 127.0.0.1:10125.
 
-A request is sent again until it is answered or the time is over, and done exactly once. \
+A request is sent again until it is answered or the time is over, and done exactly once; \
+say, raw, ping and bench send plain lines, once. \
 Where TEXT or LINE is -, each line of the standard input is a request.";
 
 /// Talk to a pigeon hub.

@@ -48,13 +48,19 @@ pub(super) fn bench(settings: &Settings, out: &mut Output, options: &BenchOption
     members.leave();
     let Some(tally) = tally else { return Ok(()) };
     if tally.answered == 0 {
-        return Err(if tally.refused {
+        return Err(if tally.refused || tally.broken {
             no_hub(&settings.hub)
         } else {
             Failure::new(Exit::Timeout, format!("no answer from {}", settings.hub))
         });
     }
-    tally.print()
+    let broken = tally.broken;
+    tally.print()?;
+    if broken {
+        let why = format!("the hub at {} went away while it was measured", settings.hub);
+        return Err(Failure::new(Exit::NoHub, why));
+    }
+    Ok(())
 }
 
 /// The request that is sent: one that has exactly one reply, in one line.
@@ -82,6 +88,8 @@ struct Tally<'a> {
     answered: u64,
     lost: u64,
     refused: bool,
+    /// The connection has broken, or the system said that nobody is there after somebody was.
+    broken: bool,
     next_progress: Moment,
     answered_before: u64,
 }
@@ -96,6 +104,7 @@ impl<'a> Tally<'a> {
             answered: 0,
             lost: 0,
             refused: false,
+            broken: false,
             next_progress: Moment::ZERO + PROGRESS,
             answered_before: 0,
         }
@@ -112,6 +121,23 @@ impl<'a> Tally<'a> {
             self.next_progress = now + PROGRESS;
         }
         Ok((now, now >= self.end))
+    }
+
+    /// Refuses to measure what is no hub: the first reply to INC is a number. `busy` and the like are no answer.
+    fn check_first(&self, request: &[u8], reply: &[u8]) -> Result<(), Failure> {
+        if request != b"INC" || self.answered > 0 {
+            return Ok(());
+        }
+        let line = reply.split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii_end();
+        let digits = line.strip_prefix(b"-").unwrap_or(line);
+        let not_yet = [&b"ERR busy"[..], b"ERR stopping", b"ERR disk"];
+        if digits.first().is_some_and(u8::is_ascii_digit) || not_yet.iter().any(|name| line.starts_with(name))
+        {
+            return Ok(());
+        }
+        let line = String::from_utf8_lossy(line.get(..80).unwrap_or(line));
+        let why = format!("the answer to INC was `{line}` and no number; is that a pigeond?");
+        Err(Failure::new(Exit::NoHub, why))
     }
 
     fn print(self) -> Result<(), Failure> {

@@ -30,11 +30,11 @@ enum Typed<'a> {
 
 /// Joins under the code from the settings, or the one that is typed first, and then follows both sides.
 pub(super) fn chat(settings: &Settings, out: &mut Output) -> Result<(), Failure> {
-    let mut input = Lines::of_stdin()?;
-    let Some(code) = ask_code(settings, &mut input)? else { return Ok(()) };
-    let client = Client::join(settings, &code)?;
-    prompt(&format!("joined as {code}; a line goes to everyone, @CODE TEXT to one, BYE ends\n"));
     let interrupt = Interrupt::register()?;
+    let mut input = Lines::of_stdin()?;
+    let Some(code) = ask_code(settings, &mut input, &interrupt)? else { return Ok(()) };
+    let client = Client::join(settings, &code, Some(&interrupt))?;
+    prompt(&format!("joined as {code}; a line goes to everyone, @CODE TEXT to one, BYE ends\n"));
     let mut chat = Chat { client, input, sent: HashMap::new() };
     let ended = chat.follow(out, &interrupt);
     chat.client.leave();
@@ -138,18 +138,30 @@ fn read_typed(line: &[u8]) -> Typed<'_> {
     }
 }
 
-/// The code to join under; `None` if the input ends before one is typed.
-fn ask_code(settings: &Settings, input: &mut Lines) -> Result<Option<String>, Failure> {
+/// The code to join under; `None` if the chat is to end before one is typed.
+fn ask_code(
+    settings: &Settings,
+    input: &mut Lines,
+    interrupt: &Interrupt,
+) -> Result<Option<String>, Failure> {
     if let Some(code) = &settings.code {
         return Ok(Some(code.clone()));
     }
+    prompt("client code: ");
     loop {
-        prompt("client code: ");
-        let Some(line) = input.next_awaited()? else { return Ok(None) };
+        let Some(line) = input.next_line() else {
+            if input.has_ended() || interrupt.comes_before(input.as_fd())? {
+                return Ok(None);
+            }
+            input.read()?;
+            continue;
+        };
         match Code::parse(line.trim_ascii()) {
+            Some(code) if code.as_str() == "BYE" => return Ok(None),
             Some(code) => return Ok(Some(code.as_str().to_owned())),
             None => complain("a code is 1 to 64 letters, digits and . _ / -"),
         }
+        prompt("client code: ");
     }
 }
 

@@ -3,22 +3,20 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use super::clock::Clock;
 use super::duration;
 use super::exit::{Exit, Failure, complain};
 use super::link::{Link, no_hub};
+use super::place::{Place, Step};
 use super::settings::Settings;
+use super::signals::Interrupt;
 use crate::courier::{Carrier, Courier, Event, Id, Outcome, Push};
 use crate::moment::Moment;
 use crate::names::Session;
 use crate::wire::{ErrorName, Kind, Word};
-
-/// How often a client that holds a place says that it is there: well below `clients.idle`, and below the half
-/// minute after which many routers forget a UDP peer.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// How long one attempt to keep or regain a place lasts.
 const CHORE: Duration = Duration::from_secs(10);
@@ -59,14 +57,8 @@ pub(super) struct Client {
     courier: Courier,
     clock: Clock,
     happened: VecDeque<Happening>,
-    /// The lines that make this client's place, JOIN first; repeated wherever the place may have been lost.
-    place: Vec<Vec<u8>>,
-    /// Requests that nobody but this client asked for.
-    chores: Vec<Id>,
-    next_ping: Moment,
+    place: Place,
     next_connect: Moment,
-    /// The hub has not answered a chore; the person in front has been told.
-    away: bool,
 }
 
 impl Client {
@@ -79,37 +71,46 @@ impl Client {
             link,
             clock: Clock::start(),
             happened: VecDeque::new(),
-            place: Vec::new(),
-            chores: Vec::new(),
-            next_ping: Moment::ZERO + KEEP_ALIVE,
+            place: Place::none(),
             next_connect: Moment::ZERO,
-            away: false,
         })
     }
 
     /// Opens a link and joins under a code.
-    pub(super) fn join(settings: &Settings, code: &str) -> Result<Self, Failure> {
+    pub(super) fn join(
+        settings: &Settings,
+        code: &str,
+        interrupt: Option<&Interrupt>,
+    ) -> Result<Self, Failure> {
         let mut client = Self::open(settings)?;
-        client.take_place(format!("JOIN {code}").into_bytes())?;
+        client.take_place(format!("JOIN {code}").into_bytes(), interrupt)?;
         Ok(client)
     }
 
     /// Asks for a place, or for what belongs to one, and keeps it from then on.
-    pub(super) fn take_place(&mut self, line: Vec<u8>) -> Result<(), Failure> {
-        self.ask(&line)?;
-        self.place.push(line);
+    /// Ends the program, as a success, if the interrupt comes before the answer.
+    pub(super) fn take_place(&mut self, line: Vec<u8>, interrupt: Option<&Interrupt>) -> Result<(), Failure> {
+        self.ask_unless(&line, interrupt)?;
+        self.place.add(self.clock.now(), line);
         Ok(())
     }
 
     /// Asks and awaits the answer: the body of the reply.
     pub(super) fn ask(&mut self, line: &[u8]) -> Result<Vec<u8>, Failure> {
+        self.ask_unless(line, None)
+    }
+
+    fn ask_unless(&mut self, line: &[u8], interrupt: Option<&Interrupt>) -> Result<Vec<u8>, Failure> {
+        let files: Vec<BorrowedFd<'_>> = interrupt.iter().map(|interrupt| interrupt.as_fd()).collect();
         let id = self.request(line)?;
         let mut aside = VecDeque::new();
         let outcome = loop {
-            match self.next(None, &[])? {
+            match self.next(None, &files)? {
                 Happening::Finished(finished, outcome) if finished == id => break outcome,
+                // The person in front wants the end and no explanation.
+                Happening::Ready(_) => return Err(Failure::new(Exit::Ok, "")),
                 other if aside.len() < ASIDE => aside.push_back(other),
-                Happening::Finished(..) | Happening::Pushed(_) | Happening::Ready(_) | Happening::Time => {}
+                Happening::Finished(..) | Happening::Pushed(_) | Happening::Time => {}
             }
         };
         aside.append(&mut self.happened);
@@ -148,11 +149,12 @@ impl Client {
             }
             let now = self.clock.now();
             self.connect(now)?;
-            self.keep_place(now)?;
             self.transmit(now)?;
             while let Some((id, outcome)) = self.courier.tick(now) {
                 self.finished(id, outcome)?;
             }
+            self.keep_place(now)?;
+            self.transmit(now)?;
             if !self.happened.is_empty() {
                 continue;
             }
@@ -177,7 +179,10 @@ impl Client {
 
     /// Gives up the place, and waits a second at most for the hub to say that it knows.
     pub(super) fn leave(mut self) {
-        self.place.clear();
+        self.place.give_up();
+        if self.courier.is_spent() {
+            return;
+        }
         let until = self.clock.now() + GOODBYE;
         let Ok(bye) = self.courier.request(b"BYE", until) else { return };
         while let Ok(happening) = self.next(Some(until), &[]) {
@@ -226,20 +231,20 @@ impl Client {
 
     /// Joins again under the lines that made this client's place.
     pub(super) fn regain_place(&mut self) -> Result<(), Failure> {
-        let deadline = self.clock.now() + CHORE;
+        let now = self.clock.now();
         let rejected =
             |rejected: crate::courier::Rejected| Failure::new(Exit::Software, rejected.to_string());
-        if let Some((join, rest)) = self.place.split_first() {
-            self.chores.clear();
-            let join = if self.courier.is_open() {
-                self.courier.request_first(join, deadline)
+        let (lines, before) = self.place.rejoin(now);
+        for id in before {
+            self.courier.withdraw(id);
+        }
+        for (at, line) in lines.iter().enumerate() {
+            let id = if at == 0 {
+                self.courier.request_first(line, now + CHORE)
             } else {
-                self.courier.request(join, deadline)
+                self.courier.request(line, now + CHORE)
             };
-            self.chores.push(join.map_err(rejected)?);
-            for line in rest {
-                self.chores.push(self.courier.request(line, deadline).map_err(rejected)?);
-            }
+            self.place.joining(id.map_err(rejected)?);
         }
         Ok(())
     }
@@ -259,17 +264,20 @@ impl Client {
     }
 
     fn keep_place(&mut self, now: Moment) -> Result<(), Failure> {
-        if self.place.is_empty() {
+        if !self.place.is_held() {
             return Ok(());
         }
-        if self.courier.is_spent() && self.courier.is_idle() {
-            self.courier = new_courier(&self.link)?;
-            self.regain_place()?;
-        } else if now >= self.next_ping && self.chores.is_empty() && self.courier.is_open() {
-            self.chores.extend(self.courier.request(b"PING", now + CHORE));
+        if self.courier.is_spent() {
+            let (name, _) = new_name()?;
+            if self.courier.renew(session(&name)?) {
+                self.regain_place()?;
+            }
         }
-        if now >= self.next_ping {
-            self.next_ping = now + KEEP_ALIVE;
+        if let Some(line) = self.place.check(now)
+            && self.courier.is_open()
+            && let Ok(id) = self.courier.request(line, now + CHORE)
+        {
+            self.place.asked(id);
         }
         Ok(())
     }
@@ -277,8 +285,7 @@ impl Client {
     /// When this client has something to do that the courier does not know of.
     fn next_chore(&self) -> Option<Moment> {
         let connect = (!self.link.is_up()).then_some(self.next_connect);
-        let ping = (!self.place.is_empty()).then_some(self.next_ping);
-        connect.into_iter().chain(ping).min()
+        connect.into_iter().chain(self.place.next_check()).min()
     }
 
     fn transmit(&mut self, now: Moment) -> Result<(), Failure> {
@@ -308,32 +315,26 @@ impl Client {
     }
 
     fn finished(&mut self, id: Id, outcome: Outcome) -> Result<(), Failure> {
-        let Some(at) = self.chores.iter().position(|&chore| chore == id) else {
+        let Some(step) = self.place.finished(id, &outcome) else {
             self.happened.push_back(Happening::Finished(id, outcome));
             return Ok(());
         };
-        self.chores.swap_remove(at);
-        match outcome {
-            Outcome::Done(_) => {
-                if core::mem::take(&mut self.away) {
-                    complain("the hub answers again");
-                }
-            }
-            Outcome::GivenUp { .. } => {
-                if !core::mem::replace(&mut self.away, true) {
+        match step {
+            Step::Nothing => {}
+            Step::Back => complain("the hub answers again"),
+            Step::Silence { is_news, rejoin } => {
+                if is_news {
                     complain(&format!("no answer from {}; trying on", self.settings.hub));
                 }
-                // The place may be lost by now; if the session is, it is renewed first.
-                if !self.courier.is_spent() && self.chores.is_empty() {
+                // A session that is spent is renewed first.
+                if rejoin && !self.courier.is_spent() {
                     self.regain_place()?;
                 }
             }
-            Outcome::Refused { name, why } => {
-                let failure = Failure::refused(&name, &why);
-                match failure.name {
-                    // A session that is forgotten is renewed; a request that a newer one overtook is no loss.
-                    Some(ErrorName::Unopened | ErrorName::Stale) => {}
-                    _ => return Err(failure),
+            Step::Rejoin => self.regain_place()?,
+            Step::Refused => {
+                if let Outcome::Refused { name, why } = outcome {
+                    return Err(Failure::refused(&name, &why));
                 }
             }
         }
@@ -342,13 +343,20 @@ impl Client {
 }
 
 fn new_courier(link: &Link) -> Result<Courier, Failure> {
+    let (name, seed) = new_name()?;
+    let carrier = if link.is_tcp() { Carrier::Stream } else { Carrier::Datagrams };
+    Ok(Courier::new(session(&name)?, carrier, seed))
+}
+
+/// A name for a session that nobody can guess, and a number as hard to guess.
+fn new_name() -> Result<(Vec<u8>, u64), Failure> {
     let mut random = [0; 24];
     File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random))?;
     let (name, seed) = random.split_at(16);
-    let name: Vec<u8> = name.iter().filter_map(|b| ALPHABET.get(usize::from(b % 64)).copied()).collect();
-    let seed = seed.iter().fold(0, |seed, &b| seed << 8 | u64::from(b));
-    let carrier = if link.is_tcp() { Carrier::Stream } else { Carrier::Datagrams };
-    let session =
-        Session::parse(&name).ok_or_else(|| Failure::new(Exit::Software, "no name for a session"))?;
-    Ok(Courier::new(session, carrier, seed))
+    let name = name.iter().filter_map(|b| ALPHABET.get(usize::from(b % 64)).copied()).collect();
+    Ok((name, seed.iter().fold(0, |seed, &b| seed << 8 | u64::from(b))))
+}
+
+fn session(name: &[u8]) -> Result<Session<'_>, Failure> {
+    Session::parse(name).ok_or_else(|| Failure::new(Exit::Software, "no name for a session"))
 }

@@ -205,7 +205,8 @@ pub(super) fn no_hub(hub: &HubAddress) -> Failure {
     Failure::new(Exit::NoHub, why)
 }
 
-fn cannot_open(hub: &HubAddress, error: &io::Error) -> Failure {
+/// What to say where a connection cannot be made.
+pub(super) fn cannot_open(hub: &HubAddress, error: &io::Error) -> Failure {
     if error.kind() == ErrorKind::ConnectionRefused {
         no_hub(hub)
     } else if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) {

@@ -11,18 +11,19 @@ use crate::courier::Push;
 
 pub(super) fn listen(settings: &Settings, out: &mut Output) -> Result<(), Failure> {
     let code = own_or_random_code(settings, "listen");
-    follow(Client::join(settings, &code)?, out)
+    let interrupt = Interrupt::register()?;
+    follow(Client::join(settings, &code, Some(&interrupt))?, &interrupt, out)
 }
 
 pub(super) fn watch(settings: &Settings, out: &mut Output, pattern: &str) -> Result<(), Failure> {
     let code = own_or_random_code(settings, "watch");
-    let mut client = Client::join(settings, &code)?;
-    client.take_place(format!("WATCH {pattern}").into_bytes())?;
-    follow(client, out)
+    let interrupt = Interrupt::register()?;
+    let mut client = Client::join(settings, &code, Some(&interrupt))?;
+    client.take_place(format!("WATCH {pattern}").into_bytes(), Some(&interrupt))?;
+    follow(client, &interrupt, out)
 }
 
-fn follow(mut client: Client, out: &mut Output) -> Result<(), Failure> {
-    let interrupt = Interrupt::register()?;
+fn follow(mut client: Client, interrupt: &Interrupt, out: &mut Output) -> Result<(), Failure> {
     let ended = loop {
         match client.next(None, &[interrupt.as_fd()]) {
             Ok(Happening::Pushed(line)) => {

@@ -11,6 +11,8 @@ use super::link::{Link, no_hub};
 use super::output::Output;
 use super::settings::Settings;
 use super::{Client, duration, input};
+use crate::courier::Push;
+use crate::wire::{ErrorName, Tag};
 
 /// Time from one plain text to the next over UDP: a hub answers 200 a second from one address and drops the rest,
 /// and what is dropped is not sent again.
@@ -25,24 +27,44 @@ pub(super) fn say(settings: &Settings, out: &mut Output, text: &Text) -> Result<
             std::thread::sleep(PACE);
         }
         let reply = exchange(settings, &mut link, text)?;
-        print_reply(out, &reply)
+        refused_text(text, &reply).map_or_else(|| print_reply(out, &reply), Err)
     })
 }
 
-/// As [`say`]; of a line that has no reply none is awaited.
+/// The refusal that the hub wrote in place of what was said, which may also be what was said.
+fn refused_text(text: &[u8], reply: &[u8]) -> Option<Failure> {
+    let reply = reply.strip_suffix(b"\n").unwrap_or(reply);
+    let mut words = reply.strip_prefix(b"ERR ")?.splitn(2, |&b| b == b' ');
+    let name = words.next()?;
+    if reply == text || !matches!(ErrorName::parse(name)?, ErrorName::TooLong | ErrorName::Busy) {
+        return None;
+    }
+    let why = words.next().unwrap_or_default();
+    Some(Failure::refused(&String::from_utf8_lossy(name), &String::from_utf8_lossy(why)))
+}
+
+/// As [`say`]; of a line that has no reply none is awaited, and once a JOIN was sent a push is no reply.
 pub(super) fn raw(settings: &Settings, out: &mut Output, text: &Text) -> Result<(), Failure> {
     let mut link = Link::open(settings)?;
+    let mut has_joined = false;
     input::each(text, |text| {
         if text.starts_with(b"ACK ") || text == b"ACK" {
             return link.send(&ended(&link, text));
         }
-        let reply = exchange(settings, &mut link, text)?;
-        print_reply(out, &reply)
+        has_joined |= is_join(text);
+        link.send(&ended(&link, text))?;
+        loop {
+            let reply = await_reply(settings, &mut link)?;
+            print_reply(out, &reply)?;
+            if !has_joined || Push::read(reply.strip_suffix(b"\n").unwrap_or(&reply)).is_none() {
+                return Ok(());
+            }
+        }
     })
 }
 
 pub(super) fn send(settings: &Settings, out: &mut Output, code: &str, text: &Text) -> Result<(), Failure> {
-    let mut client = Client::join(settings, own_code(settings)?)?;
+    let mut client = Client::join(settings, own_code(settings)?, None)?;
     input::each(text, |text| {
         let reply = client.ask_as_member(&[b"SEND ", code.as_bytes(), b" ", text].concat())?;
         out.text("reply", &reply)
@@ -52,7 +74,7 @@ pub(super) fn send(settings: &Settings, out: &mut Output, code: &str, text: &Tex
 }
 
 pub(super) fn all(settings: &Settings, out: &mut Output, text: &Text) -> Result<(), Failure> {
-    let mut client = Client::join(settings, own_code(settings)?)?;
+    let mut client = Client::join(settings, own_code(settings)?, None)?;
     input::each(text, |text| {
         let reached = client.ask_as_member(&[b"ALL ", text].concat())?;
         print_reached(out, &reached)
@@ -88,9 +110,19 @@ fn own_code(settings: &Settings) -> Result<&str, Failure> {
     })
 }
 
+/// Whether the line, which may carry a tag, asks for a place.
+fn is_join(line: &[u8]) -> bool {
+    let line = Tag::split(line).map_or(line, |(_, request)| request);
+    line.starts_with(b"JOIN ")
+}
+
 fn exchange(settings: &Settings, link: &mut Link, text: &[u8]) -> Result<Vec<u8>, Failure> {
-    let clock = Clock::start();
     link.send(&ended(link, text))?;
+    await_reply(settings, link)
+}
+
+fn await_reply(settings: &Settings, link: &mut Link) -> Result<Vec<u8>, Failure> {
+    let clock = Clock::start();
     loop {
         if let Some(reply) = link.receive() {
             return Ok(reply);

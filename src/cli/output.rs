@@ -1,5 +1,6 @@
 //! What is printed: plain or as JSON, and never a control character that a stranger chose.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, StdoutLock, Write};
 
 use serde_json::{Value, json};
@@ -19,16 +20,7 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn new(json: bool, color: Color) -> Self {
         let out = io::stdout().lock();
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let is_coloured = match color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => {
-                out.is_terminal()
-                    && set("NO_COLOR").is_none()
-                    && set("TERM").is_none_or(|term| term != "dumb")
-            }
-        };
+        let is_coloured = decide_colour(color, out.is_terminal(), |name| std::env::var_os(name));
         Self { out, json, is_coloured }
     }
 
@@ -94,6 +86,18 @@ impl Output {
     }
 }
 
+/// Whether to colour, as no-color.org has it: a variable that is empty counts as not set.
+fn decide_colour(color: Color, is_terminal: bool, variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    let set = |name| variable(name).filter(|value| !value.is_empty());
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            is_terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb")
+        }
+    }
+}
+
 /// The text under a name; and its bytes, if they are not UTF-8.
 fn text_object(name: &str, text: &[u8]) -> Value {
     match str::from_utf8(text) {
@@ -152,6 +156,27 @@ mod tests {
     fn what_is_not_utf_8_keeps_its_bytes_in_json() {
         assert_eq!(text_object("value", b"5").to_string(), r#"{"value":"5"}"#);
         assert_eq!(text_object("value", b"h\xff"), json!({"value": "h\u{fffd}", "bytes": [104, 255]}));
+    }
+
+    #[test]
+    fn colour_needs_a_terminal_and_nobody_against_it() {
+        for (color, is_terminal, set, coloured) in [
+            (Color::Auto, true, ("", ""), true),
+            (Color::Auto, true, ("TERM", "xterm"), true),
+            (Color::Auto, true, ("NO_COLOR", ""), true),
+            (Color::Auto, true, ("NO_COLOR", "1"), false),
+            (Color::Auto, true, ("TERM", "dumb"), false),
+            (Color::Auto, false, ("", ""), false),
+            (Color::Always, false, ("NO_COLOR", "1"), true),
+            (Color::Never, true, ("", ""), false),
+        ] {
+            let variable = |name: &str| (name == set.0).then(|| set.1.into());
+            assert_eq!(
+                decide_colour(color, is_terminal, variable),
+                coloured,
+                "{color:?} {is_terminal} {set:?}"
+            );
+        }
     }
 
     proptest! {

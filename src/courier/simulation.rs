@@ -115,8 +115,32 @@ fn giving_up_says_whether_the_outcome_is_unknown() {
     let excuse = Some(ErrorName::Stopping);
     assert_eq!(courier.tick(at(1000)), Some((first, Outcome::GivenUp { sent: true, excuse })));
     // Without number 1 the session cannot go on.
-    assert_eq!(courier.tick(at(1000)), Some((second, Outcome::GivenUp { sent: false, excuse: None })));
-    assert_eq!(courier.request(b"INC", at(2000)), Err(Rejected::Spent));
+    assert_eq!((courier.is_spent(), sent(&mut courier, at(1000))), (true, Vec::new()));
+    assert_eq!(courier.tick(at(59_999)), None);
+    assert_eq!(courier.tick(at(60_000)), Some((second, Outcome::GivenUp { sent: false, excuse: None })));
+}
+
+#[test]
+fn what_was_not_sent_goes_out_in_the_next_session_once_nothing_is_under_way() {
+    let mut courier = opened(Carrier::Stream);
+    courier.request(b"INC", at(60_000)).unwrap();
+    courier.request(b"DEC", at(60_000)).unwrap();
+    sent(&mut courier, at(0));
+    let again = Session::parse(b"t").unwrap();
+    assert!(!courier.renew(again), "the session stands");
+    courier.handle_line(at(0), b"#s.2 ERR unopened begin with 1");
+    let late = courier.request(b"ALL hi", at(60_000)).unwrap();
+    let withdrawn = courier.request(b"WATCH a", at(60_000)).unwrap();
+    assert!(!courier.renew(again), "DEC may have been done");
+    courier.handle_line(at(0), b"#s.3 ERR unopened begin with 1");
+    courier.withdraw(withdrawn);
+    assert!(courier.renew(again));
+    courier.request_first(b"JOIN ann", at(60_000)).unwrap();
+    assert_eq!(sent(&mut courier, at(0)), ["#t.1 JOIN ann\n"]);
+    done(&mut courier, "#t.1 OK joined ann 1/9");
+    assert_eq!(sent(&mut courier, at(0)), ["#t.2 ALL hi\n"]);
+    let event = courier.handle_line(at(0), b"#t.2 OK 1");
+    assert_eq!(event, Some(Event::Finished(late, Outcome::Done(b"1".to_vec()))));
 }
 
 #[test]

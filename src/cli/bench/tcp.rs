@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::super::arguments::BenchOptions;
 use super::super::exit::{Exit, Failure};
-use super::super::link::{connected_tcp, no_hub};
+use super::super::link::{cannot_open, connected_tcp};
 use super::super::settings::Settings;
 use super::{Peer, Ring, Tally};
 
@@ -37,12 +37,8 @@ pub(super) fn load(
     let mut buffer = vec![0; READ_BYTES];
     let mut flows = Vec::new();
     for _ in 0..options.clients {
-        let socket = connected_tcp(peer, settings.timeout).map_err(|error| {
-            if error.kind() == ErrorKind::ConnectionRefused {
-                return no_hub(&settings.hub);
-            }
-            Failure::new(Exit::NoHub, format!("cannot connect to {}: {error}", settings.hub))
-        })?;
+        let socket =
+            connected_tcp(peer, settings.timeout).map_err(|error| cannot_open(&settings.hub, &error))?;
         let mut flow = Flow { socket, ring: Ring::default(), unsent: lines.len() };
         flow.ring.sent(tally.clock.now(), window as u64);
         flow.write(&lines)?;
@@ -55,8 +51,13 @@ pub(super) fn load(
         }
         let mut idle = true;
         for flow in &mut flows {
-            let replies = flow.read(&mut buffer)?;
+            let Ok(replies) = flow.read(&mut buffer).and_then(|replies| flow.write(&lines).map(|()| replies))
+            else {
+                tally.broken = true;
+                return Ok(());
+            };
             if replies > 0 {
+                tally.check_first(request, &buffer)?;
                 idle = false;
                 flow.ring.heard(now, replies as u64, tally);
                 flow.ring.sent(now, replies as u64);

@@ -58,11 +58,18 @@ pub(super) fn load(
         let mut idle = true;
         for flow in &mut flows {
             batch.receive(flow, lines, tally);
+            if let (Some(_), Some(first)) = (batch.replies.first(), batch.received.first()) {
+                tally.check_first(request, first)?;
+            }
             let mut complete = 0;
             for &replies in &batch.replies {
                 complete += flow.ring.heard(now, replies, tally);
             }
             idle &= batch.replies.is_empty();
+            if tally.refused && tally.answered > 0 {
+                tally.broken = true;
+                return Ok(());
+            }
             let missing = flow.ring.missing(now, window, tally);
             batch.send(flow, &parcel, lines, complete + missing, tally);
         }
