@@ -199,6 +199,16 @@ fn ten_thousand_clients_join_and_one_more_is_refused() {
 }
 
 #[test]
+fn an_idle_daemon_takes_less_than_a_mebibyte_of_its_own() {
+    let daemon = Daemon::start();
+    assert_eq!(ask(&daemon.udp(), b"PING"), b"pong");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let own = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let kib: u64 = own.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(kib < 1024, "{kib} KiB");
+}
+
+#[test]
 fn connections_beyond_the_limit_are_told_and_closed_and_room_is_made_when_one_ends() {
     let daemon = Daemon::with("[limits]\ntcp_connections = 2\n");
     let mut first = daemon.tcp();

@@ -36,7 +36,8 @@ pub(super) struct Socket {
 /// All UDP sockets, and what they share.
 pub(super) struct Sockets {
     slots: Vec<Option<Rc<Socket>>>,
-    buffers: Vec<Vec<u8>>,
+    /// Room for one batch of the largest datagrams, end to end.
+    buffer: Vec<u8>,
     sender: Sender,
 }
 
@@ -44,11 +45,7 @@ impl Sockets {
     pub(super) fn new() -> Self {
         // The largest datagram fits, so that even one that is too long is seen to its end; memory that none
         // has filled takes no room.
-        Self {
-            slots: Vec::new(),
-            buffers: vec![vec![0; UDP_DATAGRAM_BYTES]; BATCH],
-            sender: Sender::default(),
-        }
+        Self { slots: Vec::new(), buffer: vec![0; BATCH * UDP_DATAGRAM_BYTES], sender: Sender::default() }
     }
 
     /// Adds a bound socket.
@@ -139,15 +136,15 @@ impl Core {
 
     /// Takes one batch from a socket and answers it; `false` once there is no more.
     fn receive(&mut self, socket: &Socket, headers: &mut Headers) -> bool {
-        let mut buffers = std::mem::take(&mut self.udp.buffers);
+        let mut buffer = std::mem::take(&mut self.udp.buffer);
         let now = self.now();
         let mut received = 0;
         // A short batch has emptied the socket: saying so spares the call that would find out.
         let result = socket.io.try_io(Interest::READABLE, |_| {
-            received = self.receive_batch(now, socket, headers, &mut buffers)?;
+            received = self.receive_batch(now, socket, headers, &mut buffer)?;
             if received < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
-        self.udp.buffers = buffers;
+        self.udp.buffer = buffer;
         if received > 0 {
             self.perform();
         }
@@ -167,11 +164,11 @@ impl Core {
         now: Moment,
         socket: &Socket,
         headers: &mut Headers,
-        buffers: &mut [Vec<u8>],
+        buffer: &mut [u8],
     ) -> io::Result<usize> {
         let mut arrived = [const { None }; BATCH];
         {
-            let mut slices = buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]);
+            let mut slices = buffer.chunks_mut(UDP_DATAGRAM_BYTES).map(|room| [IoSliceMut::new(room)]);
             let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
                 std::array::from_fn(|_| slices.next().unwrap_or_else(|| [IoSliceMut::new(&mut [])]));
             let flags = MsgFlags::MSG_DONTWAIT;
@@ -182,10 +179,12 @@ impl Core {
             }
         }
         let mut count = 0;
-        for ((bytes, address, info), buffer) in arrived.into_iter().flatten().zip(buffers) {
+        for ((bytes, address, info), room) in
+            arrived.into_iter().flatten().zip(buffer.chunks(UDP_DATAGRAM_BYTES))
+        {
             count += 1;
             let Some(from) = address.as_ref().and_then(socket_address) else { continue };
-            let Some(bytes) = buffer.get(..bytes) else { continue };
+            let Some(bytes) = room.get(..bytes) else { continue };
             let (via, to_many) = via(socket, info.as_ref());
             self.handle(now, Input::Datagram { from, via, to_many, bytes });
             self.perform_if_much();
