@@ -14,24 +14,17 @@ mod push;
 mod simulation;
 mod under_way;
 
-use core::time::Duration;
 use std::collections::VecDeque;
 
 pub use push::Push;
 
-use jitter::Jitter;
+use jitter::{FIRST_PAUSE, Jitter, LONGEST_PAUSE};
 use under_way::{UnderWay, Waiting};
 
 use crate::limits::{COURIER_QUEUE, COURIER_UNDER_WAY, SESSION_WINDOW};
 use crate::moment::Moment;
 use crate::names::Session;
 use crate::wire::{ErrorName, Tag};
-
-/// The first pause before a line is sent again over UDP; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-
-/// The longest pause before a line is sent again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// What carries the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,12 @@
-//! What spreads the pauses of many clients, so that they do not all come at once.
+//! The pauses before a line is sent again, and what spreads those of many clients.
+
+use core::time::Duration;
+
+/// The first pause before a line is sent again over UDP; each further one is twice as long.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// The longest pause before a line is sent again.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// A small generator (`SplitMix64`) that spreads pauses; nothing secret depends on it.
 #[derive(Debug)]

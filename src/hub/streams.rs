@@ -26,17 +26,16 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) struct Streams {
     connections: Vec<Option<Connection>>,
-    count: usize,
     addresses: Tally,
 }
 
 impl Streams {
     pub(super) fn new(seed: u64) -> Self {
-        Self { connections: Vec::new(), count: 0, addresses: Tally::new(seed) }
+        Self { connections: Vec::new(), addresses: Tally::new(seed) }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.count
+        self.addresses.total()
     }
 
     fn get_mut(&mut self, conn: Conn) -> Option<&mut Connection> {
@@ -50,13 +49,11 @@ impl Streams {
         }
         if let Some(free) = self.connections.get_mut(index) {
             *free = Some(connection);
-            self.count += 1;
         }
     }
 
     fn remove(&mut self, conn: Conn) -> Option<Connection> {
         let connection = self.connections.get_mut(conn.0 as usize)?.take()?;
-        self.count -= 1;
         self.addresses.remove(connection.from.ip());
         Some(connection)
     }
