@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use core::time::Duration;
+
 use super::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
