@@ -284,20 +284,17 @@ fn a_node_net_client_is_answered_with_and_without_a_line_end() {
 
 #[test]
 fn nc_over_tcp_is_a_client() {
-    let Some(client) = tool("nc") else { return };
-    let daemon = Daemon::start();
-    let mut client = at(client, "127.0.0.1", &daemon, &[]);
-    for (typed, reply) in [("INC", "1"), ("hello", "hello"), ("JOIN ann", "joined ann 1/10"), ("BYE", "bye")]
-    {
-        client.enter(typed);
-        assert_eq!(client.line(), reply);
-    }
+    nc_is_a_client(&[]);
 }
 
 #[test]
 fn nc_over_udp_is_a_client() {
+    nc_is_a_client(&["-u"]);
+}
+
+fn nc_is_a_client(options: &[&str]) {
     let Some(mut client) = tool("nc") else { return };
-    client.arg("-u");
+    client.args(options);
     let daemon = Daemon::start();
     let mut client = at(client, "127.0.0.1", &daemon, &[]);
     for (typed, reply) in [("INC", "1"), ("hello", "hello"), ("JOIN ann", "joined ann 1/10"), ("BYE", "bye")]

@@ -1,7 +1,7 @@
 //! What all tasks of the daemon share: the hub, its actions, and the sockets to do them with.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -140,4 +140,12 @@ pub(super) fn own_addresses(bound: &[SocketAddr]) -> Vec<SocketAddr> {
     own.sort_unstable();
     own.dedup();
     own
+}
+
+/// The peer's address; its IPv6 flow is no part of who it is.
+pub(super) fn without_flow(from: SocketAddr) -> SocketAddr {
+    match from {
+        SocketAddr::V4(_) => from,
+        SocketAddr::V6(v6) => SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into(),
+    }
 }

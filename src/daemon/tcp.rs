@@ -9,7 +9,7 @@ use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-use super::core::{Core, Shared};
+use super::core::{Core, Shared, without_flow};
 use super::streams::{State, Stream};
 use crate::hub::{Conn, Input};
 use crate::moment::Moment;
@@ -70,7 +70,7 @@ async fn serve(shared: Shared, io: TcpStream, from: SocketAddr) {
         let mut core = shared.borrow_mut();
         let conn = core.streams.insert(Rc::clone(&io), Rc::clone(&wake));
         let now = core.now();
-        core.handle(now, Input::Opened { conn, from: plain(from) });
+        core.handle(now, Input::Opened { conn, from: without_flow(from) });
         core.perform();
         conn
     };
@@ -258,13 +258,5 @@ impl Core {
             self.resume(conn);
         }
         goes_on
-    }
-}
-
-/// The peer's address; its IPv6 flow is no part of who it is.
-fn plain(from: SocketAddr) -> SocketAddr {
-    match from {
-        SocketAddr::V4(_) => from,
-        SocketAddr::V6(v6) => std::net::SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into(),
     }
 }

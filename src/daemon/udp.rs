@@ -12,7 +12,7 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::core::{Core, Shared};
+use super::core::{Core, Shared, without_flow};
 use super::udp_send::Sender;
 use crate::hub::{Action, Actions, Input, Target, Via};
 use crate::limits::UDP_DATAGRAM_BYTES;
@@ -222,11 +222,11 @@ fn via(socket: &Socket, info: Option<&ControlMessageOwned>) -> (Via, bool) {
     }
 }
 
-/// The peer's address; its IPv6 flow is no part of who it is.
+/// The peer's address.
 fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(&v4) = address.as_sockaddr_in() {
         return Some(SocketAddrV4::from(v4).into());
     }
     let v6 = SocketAddrV6::from(*address.as_sockaddr_in6()?);
-    Some(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()).into())
+    Some(without_flow(v6.into()))
 }
