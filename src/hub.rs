@@ -6,6 +6,7 @@
 mod access;
 mod actions;
 mod brake;
+mod change;
 mod clients;
 mod directory;
 mod dispatch;
@@ -22,6 +23,7 @@ mod watches;
 use core::net::{IpAddr, SocketAddr};
 
 pub use actions::{Action, Actions, Conn, Event, Peer, Target, Via};
+pub use change::{Change, Content, Damage};
 pub use settings::{Networks, Settings, TextReply};
 
 use crate::moment::Moment;
