@@ -39,6 +39,11 @@ fn holding(changes: &[Change<'_>]) -> TempDir {
     directory
 }
 
+/// Real files, in memory where the system has room for that: hundreds of them are made, and none is to last.
+fn quick_directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 fn close(store: Store) {
     store.ledger.close().unwrap();
 }

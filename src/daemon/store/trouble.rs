@@ -1,6 +1,6 @@
 //! What can be wrong with a state file.
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::hub::Damage;
 
@@ -37,19 +37,18 @@ impl From<rusqlite::Error> for Trouble {
 
 /// Whether the error lies in what the file holds: not in the system below, which another file would not change.
 fn is_damage(error: &rusqlite::Error) -> bool {
-    match error.sqlite_error() {
-        Some(rusqlite::ffi::Error { extended_code: rusqlite::ffi::SQLITE_IOERR_CORRUPTFS, .. }) => true,
-        Some(sqlite) => matches!(
-            sqlite.code,
-            ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
-                | ErrorCode::ConstraintViolation
-                | ErrorCode::TypeMismatch
-                | ErrorCode::TooBig
-                // A statement of ours that the file's own schema does not fit.
-                | ErrorCode::Unknown
-        ),
-        // What the file holds is of another type or form than what was written.
-        None => true,
-    }
+    // Without a code of SQLite's, what the file holds is of another type or form than what was written.
+    error.sqlite_error().is_none_or(|sqlite| {
+        sqlite.extended_code == ffi::SQLITE_IOERR_CORRUPTFS
+            || matches!(
+                sqlite.code,
+                ErrorCode::DatabaseCorrupt
+                    | ErrorCode::NotADatabase
+                    | ErrorCode::ConstraintViolation
+                    | ErrorCode::TypeMismatch
+                    | ErrorCode::TooBig
+                    // A statement of ours that the file's own schema does not fit.
+                    | ErrorCode::Unknown
+            )
+    })
 }

@@ -62,10 +62,10 @@ impl Writer {
     pub(super) fn start(store: Store) -> io::Result<(Self, results::Receiver<Done>)> {
         let (batches, inbox) = mpsc::sync_channel(1);
         let (done, outbox) = results::channel(2);
-        let run = move || {
-            Thread { store, broken: false, written: Written::default(), warned: None }.run(&inbox, &done)
-        };
-        let thread = thread::Builder::new().name("pigeond-store".to_owned()).spawn(run)?;
+        let thread = Thread { store, broken: false, written: Written::default(), warned: None };
+        let thread = thread::Builder::new()
+            .name("pigeond-store".to_owned())
+            .spawn(move || thread.run(&inbox, &done))?;
         Ok((Self { batches: Some(batches), thread: Some(thread) }, outbox))
     }
 

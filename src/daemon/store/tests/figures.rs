@@ -27,7 +27,7 @@ fn batch(number: u64, requests: u64) -> Vec<u8> {
 
 #[test]
 #[ignore = "prints figures"]
-#[expect(clippy::disallowed_methods, reason = "it measures")]
+#[expect(clippy::disallowed_methods, clippy::cast_precision_loss, reason = "it measures")]
 fn commits_a_second_and_bytes_a_commit() {
     let figures = [(Sync::Normal, 1, 50_000_u64), (Sync::Normal, 128, 5_000), (Sync::Full, 1, 5_000)];
     for (sync, requests, commits) in figures {

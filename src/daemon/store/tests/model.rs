@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::super::ledger::Ledger;
+use super::quick_directory;
 use crate::config::Sync;
 use crate::hub::{Change, Content};
 
@@ -115,7 +116,7 @@ impl Hub {
             (5, Some(at), _) if with < 100 => {
                 Change::SessionGone { id: self.sessions.swap_remove(at).0 }.write(batch);
             }
-            (6 | 7 | 8, Some(at), _) => {
+            (6..=8, Some(at), _) => {
                 let (session, number) = &mut self.sessions[at];
                 *number += u64::from(with % 4);
                 let line = u64::MAX - u64::from(with);
@@ -150,7 +151,7 @@ impl Hub {
             }
             (14, _, Some(at)) => Change::Watch { mailbox: self.mailboxes[at].0, pattern: &name }.write(batch),
             (15, _, Some(at)) => {
-                Change::WatchGone { mailbox: self.mailboxes[at].0, pattern: &name }.write(batch)
+                Change::WatchGone { mailbox: self.mailboxes[at].0, pattern: &name }.write(batch);
             }
             _ => {}
         }
@@ -162,10 +163,10 @@ fn new_session(id: u64, name: &str, opener: IpAddr, with: u8) -> Change<'_> {
         id,
         name,
         opener,
-        place: (with % 2 == 0).then_some((u64::from(with), u64::MAX - u64::from(with))),
-        superseded: with % 3 == 0,
-        claimed: (with % 5 == 0).then_some(name),
-        bye: with % 7 == 0,
+        place: with.is_multiple_of(2).then_some((u64::from(with), u64::MAX - u64::from(with))),
+        superseded: with.is_multiple_of(3),
+        claimed: with.is_multiple_of(5).then_some(name),
+        bye: with.is_multiple_of(7),
     }
 }
 
@@ -176,7 +177,7 @@ proptest! {
     fn tables_and_batches_are_what_all_batches_are(
         batches in prop::collection::vec((prop::collection::vec(any::<Step>(), 1..12), 0..8_u8), 1..60)
     ) {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = quick_directory();
         let file = directory.path().join("pigeond.db");
         let (mut ledger, _) = Ledger::open(&file, Sync::Normal).unwrap();
         let (mut hub, mut model) = (Hub::default(), Model::default());
