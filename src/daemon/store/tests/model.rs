@@ -38,7 +38,7 @@ impl Model {
             Change::Reply { session, number, .. } => (('r', session, number % 64, none()), Some('s')),
             Change::Mailbox { id, .. } => (('m', id, 0, none()), None),
             Change::Delivery { mailbox, acked, .. } => {
-                self.0.retain(|key, _| !(key.0 == 'l' && key.1 == mailbox && key.2 <= acked));
+                self.forget(('l', mailbox, 0), ('l', mailbox, acked + 1));
                 (('d', mailbox, 0, none()), Some('m'))
             }
             Change::Letter { mailbox, number, .. } => (('l', mailbox, number, none()), Some('m')),
@@ -52,11 +52,13 @@ impl Model {
                 return;
             }
             Change::SessionGone { id } => {
-                self.0.retain(|key, _| !(matches!(key.0, 's' | 'r') && key.1 == id));
+                ['s', 'r'].into_iter().for_each(|table| self.forget((table, id, 0), (table, id + 1, 0)));
                 return;
             }
             Change::MailboxGone { id } => {
-                self.0.retain(|key, _| !(matches!(key.0, 'm' | 'd' | 'l' | 'w') && key.1 == id));
+                ['m', 'd', 'l', 'w']
+                    .into_iter()
+                    .for_each(|table| self.forget((table, id, 0), (table, id + 1, 0)));
                 return;
             }
         };
@@ -66,6 +68,15 @@ impl Model {
         let mut row = Vec::new();
         change.write(&mut row);
         self.0.insert(key, row);
+    }
+
+    /// Removes the rows from this owner and number on, up to those.
+    fn forget(&mut self, from: (char, u64, u64), to: (char, u64, u64)) {
+        let key = |(table, owner, number)| (table, owner, number, String::new());
+        let gone: Vec<_> = self.0.range(key(from)..key(to)).map(|(key, _)| key.clone()).collect();
+        for key in gone {
+            self.0.remove(&key);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
