@@ -99,6 +99,8 @@ pub struct Counters {
     pub kept: u64,
     pub commits: u64,
     pub disk_errors: u64,
+    pub written: u64,
+    pub set_aside: u64,
 }
 
 /// How the hub is doing, in a line.
@@ -232,6 +234,16 @@ impl Hub {
         self.end_questions(now, out);
         self.settle(start, out);
         self.journal.hurry();
+    }
+
+    /// How many bytes saving has cost so far, for STATS.
+    pub fn note_written(&mut self, bytes: u64) {
+        self.counters.written = self.counters.written.max(bytes);
+    }
+
+    /// The state was damaged, and this hub began without it.
+    pub fn note_set_aside(&mut self) {
+        self.counters.set_aside += 1;
     }
 
     /// How long hubs have run on this state; the moments that this one is told of begin here.

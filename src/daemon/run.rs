@@ -18,10 +18,12 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::bind::{self, Bound, Wanted};
 use super::core::{Core, Shared, own_addresses};
 use super::options::{Options, Task, USAGE};
+use super::store::{self, Done, Store};
 use super::{files, journal, systemd, tcp, udp};
 use crate::config::Config;
-use crate::hub::Summary;
+use crate::hub::{Hub, Summary};
 use crate::limits::{MAX_DRAIN_TIME, MAX_STOP_TIME, SOCKETS};
+use crate::moment::Moment;
 
 /// Exit codes, as sysexits.h names them; systemd's unit does not restart after [`Exit::Config`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +137,35 @@ enum StartError {
     Serve(io::Error),
     #[error("signals could not be awaited: {0}")]
     Signals(io::Error),
+    #[error("{0}")]
+    State(#[from] store::OpenError),
+    #[error("the thread that saves could not be started: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// A hub that goes on where the last one ended, if the state is kept, and where it is kept.
+fn open_state(config: &Config) -> Result<(Hub, Option<Store>), StartError> {
+    let seed = RandomState::new().hash_one(0);
+    let settings = files::settings(config);
+    let Some(directory) = store::directory(&config.state, |name| std::env::var_os(name)) else {
+        return Ok((Hub::new(settings, Moment::ZERO, seed), None));
+    };
+    let build = |batches: &[u8]| Hub::restore(settings.clone(), seed, batches);
+    let mut opened = Store::open(&directory, config.state.sync, build)?;
+    if let Some(damaged) = opened.set_aside {
+        let (path, why) = (damaged.path.display(), damaged.why);
+        tracing::warn!("the state was damaged and is now {path}; the hub begins without it: {why}");
+        opened.state.note_set_aside();
+    }
+    tracing::info!("the state is kept in {}", directory.display());
+    Ok((opened.state, Some(opened.store)))
+}
+
+/// Tells the hub what became of its commits.
+async fn hear(shared: Shared, mut results: tokio::sync::mpsc::Receiver<Done>) {
+    while let Some(done) = results.recv().await {
+        shared.borrow_mut().committed(&done);
+    }
 }
 
 /// A socket that is being served.
@@ -158,9 +189,15 @@ impl Daemon {
         // Signals are awaited first: one that comes while the sockets are bound is not lost.
         let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(StartError::Signals)?;
         let bound = bind::bind(&bind::wanted(&config.listen))?;
-        let seed = RandomState::new().hash_one(0);
-        let core = Core::new(files::settings(&config), seed);
-        let shared = Rc::new(RefCell::new(core));
+        let (hub, store) = open_state(&config)?;
+        let unread_bytes = config.limits.unread_bytes;
+        let (writer, results) = store.map_or(Ok((None, None)), |store| {
+            store.start().map(|(writer, results)| (Some(writer), Some(results)))
+        })?;
+        let shared = Rc::new(RefCell::new(Core::new(hub, unread_bytes, writer)));
+        if let Some(results) = results {
+            tokio::task::spawn_local(hear(Rc::clone(&shared), results));
+        }
         let mut daemon = Self { file, config, log, shared, sockets: BTreeMap::new(), signals };
         for (wanted, socket) in bound {
             daemon.serve_socket(wanted, socket).map_err(StartError::Serve)?;
@@ -280,6 +317,9 @@ impl Daemon {
         let old: Vec<Wanted> =
             self.sockets.keys().filter(|served| !wanted.contains(served)).copied().collect();
         self.rebind(&new, &old).await?;
+        if config.state != self.config.state {
+            tracing::warn!("[state] takes effect at the next start");
+        }
         self.log.set(config.log.level);
         self.config = config;
         self.configure_hub();
@@ -357,15 +397,17 @@ impl Daemon {
         let ended = async {
             loop {
                 self.shared.borrow_mut().drain_streams(deadline);
-                if self.shared.borrow().streams.all_ended() {
+                let saved = self.shared.borrow_mut().save_rest();
+                if saved && self.shared.borrow().streams.all_ended() {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         if tokio::time::timeout_at(end, ended).await.is_err() {
-            tracing::warn!("some clients did not read their last replies");
+            tracing::warn!("some clients did not read their last replies, or the disk is too slow");
         }
+        self.shared.borrow_mut().close();
         tracing::info!("stopped");
     }
 }

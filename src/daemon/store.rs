@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 pub(super) use place::directory;
-pub(super) use writer::{Done, Failure, Writer};
+pub(super) use writer::{Done, Writer};
 
 use crate::config::Sync;
 use crate::hub::Damage;
