@@ -10,6 +10,7 @@ mod holder;
 mod journal;
 mod options;
 mod run;
+mod state;
 mod store;
 mod streams;
 mod systemd;

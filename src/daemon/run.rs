@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,12 +17,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::bind::{self, Bound, Wanted};
 use super::core::{Core, Shared, own_addresses};
 use super::options::{Options, Task, USAGE};
-use super::store::{self, Done, Store};
-use super::{files, journal, systemd, tcp, udp};
+use super::{files, journal, state, store, systemd, tcp, udp};
 use crate::config::Config;
-use crate::hub::{Hub, Summary};
+use crate::hub::Summary;
 use crate::limits::{MAX_DRAIN_TIME, MAX_STOP_TIME, SOCKETS};
-use crate::moment::Moment;
 
 /// Exit codes, as sysexits.h names them; systemd's unit does not restart after [`Exit::Config`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,31 +140,6 @@ enum StartError {
     Thread(#[from] io::Error),
 }
 
-/// A hub that goes on where the last one ended, if the state is kept, and where it is kept.
-fn open_state(config: &Config) -> Result<(Hub, Option<Store>), StartError> {
-    let seed = RandomState::new().hash_one(0);
-    let settings = files::settings(config);
-    let Some(directory) = store::directory(&config.state, |name| std::env::var_os(name)) else {
-        return Ok((Hub::new(settings, Moment::ZERO, seed), None));
-    };
-    let build = |batches: &[u8]| Hub::restore(settings.clone(), seed, batches);
-    let mut opened = Store::open(&directory, config.state.sync, build)?;
-    if let Some(damaged) = opened.set_aside {
-        let (path, why) = (damaged.path.display(), damaged.why);
-        tracing::warn!("the state was damaged and is now {path}; the hub begins without it: {why}");
-        opened.state.note_set_aside();
-    }
-    tracing::info!("the state is kept in {}", directory.display());
-    Ok((opened.state, Some(opened.store)))
-}
-
-/// Tells the hub what became of its commits.
-async fn hear(shared: Shared, mut results: tokio::sync::mpsc::Receiver<Done>) {
-    while let Some(done) = results.recv().await {
-        shared.borrow_mut().committed(&done);
-    }
-}
-
 /// A socket that is being served.
 struct Served {
     task: JoinHandle<()>,
@@ -189,14 +161,14 @@ impl Daemon {
         // Signals are awaited first: one that comes while the sockets are bound is not lost.
         let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(StartError::Signals)?;
         let bound = bind::bind(&bind::wanted(&config.listen))?;
-        let (hub, store) = open_state(&config)?;
+        let (hub, store) = state::open(&config)?;
         let unread_bytes = config.limits.unread_bytes;
         let (writer, results) = store.map_or(Ok((None, None)), |store| {
             store.start().map(|(writer, results)| (Some(writer), Some(results)))
         })?;
         let shared = Rc::new(RefCell::new(Core::new(hub, unread_bytes, writer)));
         if let Some(results) = results {
-            tokio::task::spawn_local(hear(Rc::clone(&shared), results));
+            tokio::task::spawn_local(state::hear(Rc::clone(&shared), results));
         }
         let mut daemon = Self { file, config, log, shared, sockets: BTreeMap::new(), signals };
         for (wanted, socket) in bound {

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::writer::Failure;
 use super::*;
 use crate::hub::{Change, Content};
 use model::{Hub, Model};
