@@ -221,7 +221,9 @@ impl Hub {
     /// The batch to save now, if there is one; to be asked after each input and each tick. It is one transaction.
     /// The next input about it is [`Input::Committed`] or [`Input::CommitFailed`].
     pub fn poll_commit(&mut self, now: Moment) -> Option<&[u8]> {
-        if !self.journal.begin(now) {
+        let values = &mut self.values;
+        let begun = self.journal.begin(now, |batch| values.take_changed(|change| change.write(batch)));
+        if !begun {
             return None;
         }
         self.wake_journal();
