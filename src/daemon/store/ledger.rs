@@ -62,6 +62,10 @@ impl Ledger {
         // Two connections could wait for each other.
         self.connection = Connection::open_in_memory()?;
         let (ledger, _) = Self::open(&self.file, self.sync)?;
+        let how_far = |ledger: &Self| (ledger.position.fold, ledger.position.batches);
+        if how_far(&ledger) < how_far(self) {
+            return Err(Trouble::Damaged("it no longer holds what was kept in it".to_owned()));
+        }
         *self = ledger;
         Ok(())
     }

@@ -129,7 +129,8 @@ impl Thread {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        if let Err(trouble) = self.store.ledger.close() {
+        let repaired = self.repair();
+        if let Err(trouble) = repaired.and_then(|()| self.store.ledger.close()) {
             tracing::warn!("the state file was not closed in good order: {trouble}");
         }
     }
