@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::ffi::{self, Error as Failure};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::load::{self, Position};
@@ -158,7 +159,16 @@ fn connect(file: &Path, sync: Sync) -> Result<Connection, Trouble> {
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
-        return Err(Trouble::Damaged(format!("its journal mode stays {mode}")));
+        let why =
+            format!("SQLite's write-ahead log cannot be used on this file system: it stays with {mode}");
+        return Err(Trouble::Failed(rusqlite::Error::SqliteFailure(
+            Failure::new(ffi::SQLITE_CANTOPEN),
+            Some(why),
+        )));
+    }
+    // The file as such may be written to, or it would not have come to this.
+    if connection.is_readonly("main")? {
+        return Err(Trouble::Damaged("its header says that it is not to be written to".to_owned()));
     }
     let synchronous = match sync {
         Sync::Normal => "NORMAL",
