@@ -67,7 +67,7 @@ impl Ledger {
         if how_far(&ledger) < how_far(self) {
             return Err(Trouble::Damaged("it no longer holds what was kept in it".to_owned()));
         }
-        *self = ledger;
+        *self = Self { retry_at: self.retry_at, ..ledger };
         Ok(())
     }
 
