@@ -73,6 +73,14 @@ impl Ledger {
 
     /// Keeps a batch.
     pub(super) fn commit(&mut self, batch: &[u8]) -> Result<(), Trouble> {
+        match self.insert(batch) {
+            // SQLite's log may be what fills the disk.
+            Err(trouble) if trouble.is_disk_full() && self.checkpoint().is_ok() => self.insert(batch),
+            result => result,
+        }
+    }
+
+    fn insert(&mut self, batch: &[u8]) -> Result<(), Trouble> {
         let seq = self.position.batches + 1;
         let crc = load::crc(self.position.fold, seq, batch);
         let mut insert = self.connection.prepare_cached("INSERT INTO batch VALUES (?, ?, ?)")?;
