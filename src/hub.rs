@@ -218,6 +218,12 @@ impl Hub {
         self.timers.reset(&mut self.journal.due, wakes, timers::Due::Save);
     }
 
+    /// Whether [`Self::poll_commit`] would yield a batch.
+    #[must_use]
+    pub fn wants_commit(&self, now: Moment) -> bool {
+        self.journal.wants_commit(now)
+    }
+
     /// The batch to save now, if there is one; to be asked after each input and each tick. It is one transaction.
     /// The next input about it is [`Input::Committed`] or [`Input::CommitFailed`].
     pub fn poll_commit(&mut self, now: Moment) -> Option<&[u8]> {

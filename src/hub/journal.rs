@@ -269,27 +269,32 @@ impl Journal {
         }
     }
 
+    /// Whether there is a batch to commit now.
+    pub(super) fn wants_commit(&self, now: Moment) -> bool {
+        match self.way {
+            Way::Committing => false,
+            Way::Failed(again) => now >= again,
+            Way::Free => self.since.is_some_and(|since| {
+                let is_much = self.gathering.changes.len() > GATHERED_BYTES / 4;
+                self.gathering.awaited || is_much || now >= since + SAVE_TIME
+            }),
+        }
+    }
+
     /// Puts a batch on its way, if there is one to commit now: [`Self::under_way`]. What [`Self::will_change`] was
     /// told of is added by `rest`.
     pub(super) fn begin(&mut self, now: Moment, rest: impl FnOnce(&mut Vec<u8>)) -> bool {
-        match self.way {
-            Way::Committing => return false,
-            Way::Failed(again) if now < again => return false,
-            Way::Failed(_) => {}
-            Way::Free => {
-                let Some(since) = self.since else { return false };
-                let is_much = self.gathering.changes.len() > GATHERED_BYTES / 4;
-                if !(self.gathering.awaited || is_much || now >= since + SAVE_TIME) {
-                    return false;
-                }
-                rest(&mut self.gathering.changes);
-                let uptime_ms = u64::try_from(now.since_start().as_millis()).unwrap_or(u64::MAX);
-                let clock = Change::Clock { uptime_ms, next_id: self.next_id };
-                clock.write(&mut self.gathering.changes);
-                core::mem::swap(&mut self.gathering, &mut self.under_way);
-                self.number += 1;
-                self.since = None;
-            }
+        if !self.wants_commit(now) {
+            return false;
+        }
+        if self.way == Way::Free {
+            rest(&mut self.gathering.changes);
+            let uptime_ms = u64::try_from(now.since_start().as_millis()).unwrap_or(u64::MAX);
+            let clock = Change::Clock { uptime_ms, next_id: self.next_id };
+            clock.write(&mut self.gathering.changes);
+            core::mem::swap(&mut self.gathering, &mut self.under_way);
+            self.number += 1;
+            self.since = None;
         }
         self.way = Way::Committing;
         self.woken = false;
