@@ -302,11 +302,11 @@ impl Client {
             for line in parcel.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
                 match self.courier.handle_line(self.clock.now(), line) {
                     Some(Event::Finished(id, outcome)) => self.finished(id, outcome)?,
-                    Some(Event::Pushed(Push::Moved)) => {
+                    Some(Event::Pushed(_, Push::Moved)) => {
                         let why = "this code has joined from elsewhere; the newest has the place";
                         return Err(Failure::new(Exit::Denied, why));
                     }
-                    Some(Event::Pushed(_)) => self.happened.push_back(Happening::Pushed(line.to_vec())),
+                    Some(Event::Pushed(..)) => self.happened.push_back(Happening::Pushed(line.to_vec())),
                     None => {}
                 }
             }
