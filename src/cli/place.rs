@@ -12,6 +12,9 @@ use crate::wire::ErrorName;
 /// which many routers forget a UDP peer.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
+/// The same while pushes come: a place that is lost amid them is missed within a second.
+const KEEP_ALIVE_IN_USE: Duration = Duration::from_secs(1);
+
 /// What came of a request that was made for the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -55,6 +58,11 @@ impl Place {
     pub(super) fn add(&mut self, now: Moment, line: Vec<u8>) {
         self.lines.push(line);
         self.next_check = now + KEEP_ALIVE;
+    }
+
+    /// A push has come: the next question is asked sooner.
+    pub(super) fn in_use(&mut self, now: Moment) {
+        self.next_check = self.next_check.min(now + KEEP_ALIVE_IN_USE);
     }
 
     /// Keeps the place no longer.
@@ -200,6 +208,15 @@ mod tests {
             let (id, outcome) = finished(&mut courier, now, reply.as_bytes());
             assert_eq!(place.finished(id, &outcome), Some(Step::Nothing));
         }
+    }
+
+    #[test]
+    fn while_pushes_come_the_question_is_asked_within_a_second() {
+        let (_, mut place) = joined(&["JOIN ann"]);
+        place.in_use(at(3));
+        assert_eq!(place.next_check(), Some(at(4)));
+        assert!(place.check(at(4)).is_some());
+        assert_eq!(place.next_check(), Some(at(14)), "and no sooner again unless more come");
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! Ctrl+C, for the commands that have something to finish before they end.
+//! Ctrl+C, for the commands that have something to finish before they end; and the end of commands they run.
 
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
 use super::exit::Failure;
 
@@ -32,6 +33,31 @@ impl Interrupt {
                 Err(error) => return Err(std::io::Error::from(error).into()),
             }
         }
+    }
+}
+
+/// Becomes readable when a child of this process has ended.
+#[derive(Debug)]
+pub(super) struct ChildEnds(UnixStream);
+
+impl ChildEnds {
+    pub(super) fn register() -> Result<Self, Failure> {
+        let (heard, told) = UnixStream::pair()?;
+        heard.set_nonblocking(true)?;
+        signal_hook::low_level::pipe::register(SIGCHLD, told)?;
+        Ok(Self(heard))
+    }
+
+    /// Forgets those that were told until now.
+    pub(super) fn forget(&self) {
+        let mut told = [0; 64];
+        while (&self.0).read(&mut told).is_ok_and(|count| count == told.len()) {}
+    }
+}
+
+impl AsFd for ChildEnds {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

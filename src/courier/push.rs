@@ -69,11 +69,9 @@ impl<'a> Push<'a> {
     pub fn read_numbered(line: &'a [u8]) -> Option<(Option<Number>, Self)> {
         let Some(numbered) = line.strip_prefix(b"@") else { return Some((None, Self::read(line)?)) };
         let (digits, bare) = split(numbered);
-        match Self::read(bare?)? {
-            // It concerns the place and not the mailbox.
-            Self::Moved => None,
-            push => Some((Some(Number::parse(digits)?), push)),
-        }
+        let push = Self::read(bare?)?;
+        // That one concerns the place and not the mailbox.
+        (push != Self::Moved).then_some((Some(Number::parse(digits)?), push))
     }
 }
 
