@@ -5,13 +5,19 @@
 
 mod access;
 mod actions;
+mod asks;
 mod brake;
 mod change;
 mod clients;
+mod delivery;
 mod directory;
 mod dispatch;
+mod journal;
 mod lists;
+mod mailbox;
+mod names;
 mod requests;
+mod restore;
 mod sessions;
 mod settings;
 mod streams;
@@ -69,6 +75,10 @@ pub enum Input<'a> {
         /// Why, in a word or two.
         why: &'static str,
     },
+    /// The batch of [`Hub::poll_commit`] is kept.
+    Committed,
+    /// That batch could not be kept; it will be asked for again.
+    CommitFailed,
 }
 
 /// Figures since the start, for STATS and for the operator.
@@ -84,6 +94,9 @@ pub struct Counters {
     pub over_budget: u64,
     pub strangers: u64,
     pub connections: u64,
+    pub kept: u64,
+    pub commits: u64,
+    pub disk_errors: u64,
 }
 
 /// How the hub is doing, in a line.
@@ -97,6 +110,8 @@ pub struct Summary {
     pub connections: usize,
     /// Figures since the start.
     pub counters: Counters,
+    /// Whether nothing can be saved at present.
+    pub disk_fails: bool,
 }
 
 /// The hub.
@@ -107,6 +122,12 @@ pub struct Hub {
     clients: clients::Clients,
     values: values::Values,
     watches: watches::Watches,
+    /// Watches of those who have a mailbox: they last as long as that.
+    box_watches: watches::Watches,
+    mailboxes: mailbox::Mailboxes,
+    asks: asks::Asks,
+    journal: journal::Journal,
+    seed: u64,
     sessions: sessions::Sessions,
     access: access::Access,
     streams: streams::Streams,
@@ -121,8 +142,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// An empty hub. The seed keeps strangers from choosing names and addresses that collide in its tables;
-    /// what the hub does never depends on it.
+    /// An empty hub that keeps nothing. The seed keeps strangers from choosing names and addresses that collide in
+    /// its tables, and makes the names of mailboxes and tickets; it should be new in each run.
     #[must_use]
     pub fn new(settings: Settings, started: Moment, seed: u64) -> Self {
         Self {
@@ -131,6 +152,11 @@ impl Hub {
             clients: clients::Clients::new(seed),
             values: values::Values::new(seed),
             watches: watches::Watches::new(seed),
+            box_watches: watches::Watches::new(seed),
+            mailboxes: mailbox::Mailboxes::new(seed),
+            asks: asks::Asks::new(seed),
+            journal: journal::Journal::new(),
+            seed,
             sessions: sessions::Sessions::new(seed),
             access: access::Access::new(seed),
             streams: streams::Streams::new(seed),
@@ -144,6 +170,7 @@ impl Hub {
 
     /// Takes what happened and appends what to do.
     pub fn handle(&mut self, now: Moment, input: Input<'_>, out: &mut Actions) {
+        let start = out.position();
         match input {
             Input::Datagram { from, via, to_many, bytes } => {
                 self.datagram(now, from, via, to_many, bytes, out);
@@ -151,8 +178,64 @@ impl Hub {
             Input::Opened { conn, from } => self.opened(now, conn, from, out),
             Input::Stream { conn, bytes } => self.stream(now, conn, bytes, out),
             Input::HalfClosed { conn } => self.half_closed(now, conn, out),
-            Input::Closed { conn, why } => self.closed(conn, why, out),
+            Input::Closed { conn, why } => {
+                self.closed(now, conn, why, out);
+                self.journal.forget(conn);
+                self.asks.forget(conn);
+            }
+            Input::Committed | Input::CommitFailed => return self.saved(now, input, out),
         }
+        self.settle(start, out);
+    }
+
+    /// Takes out of what is to be done what must wait: for the disk, or for an answer.
+    fn settle(&mut self, start: actions::Position, out: &mut Actions) {
+        self.journal.settle(start, out);
+        self.asks.order(start, out);
+        self.wake_journal();
+    }
+
+    /// A commit has ended, well or badly.
+    fn saved(&mut self, now: Moment, input: Input<'_>, out: &mut Actions) {
+        let start = out.position();
+        if matches!(input, Input::Committed) {
+            self.counters.commits += 1;
+            self.journal.committed(out);
+        } else {
+            self.counters.disk_errors += 1;
+            self.journal.failed(now, out);
+        }
+        self.asks.order(start, out);
+        self.wake_journal();
+    }
+
+    fn wake_journal(&mut self) {
+        let wakes = self.journal.wakes();
+        self.timers.reset(&mut self.journal.due, wakes, timers::Due::Save);
+    }
+
+    /// The batch to save now, if there is one; to be asked after each input and each tick. It is one transaction.
+    /// The next input about it is [`Input::Committed`] or [`Input::CommitFailed`].
+    pub fn poll_commit(&mut self, now: Moment) -> Option<&[u8]> {
+        if !self.journal.begin(now) {
+            return None;
+        }
+        self.wake_journal();
+        Some(self.journal.under_way())
+    }
+
+    /// The hub is about to stop: open questions end, and what has gathered is to be saved at once.
+    pub fn stop(&mut self, now: Moment, out: &mut Actions) {
+        let start = out.position();
+        self.end_questions(now, out);
+        self.settle(start, out);
+        self.journal.hurry();
+    }
+
+    /// How long hubs have run on this state; the moments that this one is told of begin here.
+    #[must_use]
+    pub fn started(&self) -> Moment {
+        self.started
     }
 
     /// New settings, from now on: times reach those who are here too. Nobody is thrown out, even where a limit
@@ -171,14 +254,21 @@ impl Hub {
 
     /// Does what time alone causes: answers lines that no end will come to, and forgets who is silent.
     pub fn tick(&mut self, now: Moment, out: &mut Actions) {
+        let start = out.position();
         while let Some(due) = self.timers.pop(now) {
             match due {
                 timers::Due::Quiet(conn) => self.quiet(now, conn, out),
                 timers::Due::Silent(conn) => self.silent(now, conn, out),
                 timers::Due::Place(slot) => self.place_due(now, slot, out),
                 timers::Due::Session(slot) => self.session_due(now, slot),
+                timers::Due::Delivery(slot) => self.delivery_due(now, slot, out),
+                timers::Due::Mailbox(slot) => self.mailbox_due(now, slot),
+                timers::Due::Question(number) => self.question_due(now, number, out),
+                // Whoever ticks asks for a batch afterwards.
+                timers::Due::Save => self.journal.due = None,
             }
         }
+        self.settle(start, out);
     }
 
     /// How the hub is doing.
@@ -189,6 +279,7 @@ impl Hub {
             limit: self.settings.clients_limit,
             connections: self.streams.len(),
             counters: self.counters,
+            disk_fails: self.journal.is_failing(),
         }
     }
 }
@@ -203,9 +294,17 @@ struct Asker {
     place: Option<Slot>,
     /// Whether the stream is to be closed after the replies.
     closes: bool,
+    /// The question that the present request has asked: its reply comes later.
+    asked: Option<u64>,
+    /// Whether the present request changed nothing that is kept.
+    unchanged: bool,
 }
 
 impl Asker {
+    fn new(now: Moment, target: Target, from: SocketAddr, place: Option<Slot>) -> Self {
+        Self { now, target, from, place, closes: false, asked: None, unchanged: false }
+    }
+
     fn address(&self) -> IpAddr {
         self.from.ip()
     }

@@ -96,6 +96,47 @@ pub const TURN_ACTIONS: usize = 32 * 1024;
 /// Keys that the searches of one datagram or read may look at: a few milliseconds of work.
 pub const TURN_STEPS: u64 = 10_000;
 
+/// Changes that nobody waits for are saved after this time, together.
+pub const SAVE_TIME: Duration = Duration::from_secs(1);
+
+/// After a failed commit the next attempt comes after this time: space may have been made.
+pub const RETRY_TIME: Duration = Duration::from_secs(1);
+
+/// Changes that may gather while a commit runs, in bytes: a slow disk then stops what would change more.
+pub const GATHERED_BYTES: usize = 4 << 20;
+
+/// Replies and pushes that may wait for a commit, in bytes; beyond, nothing is changed that would add to them.
+pub const HELD_BYTES: usize = 8 << 20;
+
+/// Acknowledged pushes in flight to one client at most, once it has acknowledged one (protocol, section 6).
+pub const DELIVERY_WINDOW: u64 = 32;
+
+/// Pushes that are sent again at once after a loss: a small receiver holds six datagrams.
+pub const DELIVERY_BURST: u64 = 4;
+
+/// How long the first acknowledgement is waited for over UDP; each further one twice as long, up to
+/// [`DELIVERY_LONGEST_PAUSE`].
+pub const DELIVERY_FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// How long an acknowledgement is waited for at most.
+pub const DELIVERY_LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// How often a push is sent again over UDP before the client's place is lost.
+pub const DELIVERY_TRIES: u32 = 8;
+
+/// How long a mailbox is kept for a client that does not come.
+pub const MAILBOX_IDLE: Duration = Duration::from_hours(7 * 24);
+
+/// Letters in all mailboxes together, in bytes: beyond, no text and no mailbox is added.
+pub const MAILBOX_BYTES: usize = 32 << 20;
+
+/// What a letter costs beside its text, in bytes, against [`MAILBOX_BYTES`].
+pub const LETTER_OVERHEAD_BYTES: usize = 64;
+
+/// Questions that may be open in all, and for one source address: each waits for its answer for seconds.
+pub const QUESTIONS: usize = 4096;
+/// Questions that one source address may have open.
+pub const QUESTIONS_PER_ADDRESS: usize = 256;
+
 /// Messages to send, events and the like that room is kept for between inputs.
 pub const KEPT_ACTIONS: usize = 1024;
 

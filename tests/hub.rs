@@ -99,7 +99,12 @@ impl World {
     fn sent(&self, is: impl Fn(&Target) -> bool) -> Vec<String> {
         let sends = self.out.list.iter().filter_map(|action| match action {
             Action::Send { target, range, .. } if is(target) => Some(self.out.slice(range)),
-            Action::Send { .. } | Action::Close(_) | Action::Hold { .. } | Action::Nothing => None,
+            Action::Send { .. }
+            | Action::Close(_)
+            | Action::Hold { .. }
+            | Action::Await { .. }
+            | Action::Answer { .. }
+            | Action::Nothing => None,
         });
         sends.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
     }
@@ -107,7 +112,11 @@ impl World {
     fn closed(&self) -> Vec<Conn> {
         let closes = self.out.list.iter().filter_map(|action| match action {
             Action::Close(conn) => Some(*conn),
-            Action::Send { .. } | Action::Hold { .. } | Action::Nothing => None,
+            Action::Send { .. }
+            | Action::Hold { .. }
+            | Action::Await { .. }
+            | Action::Answer { .. }
+            | Action::Nothing => None,
         });
         closes.collect()
     }
@@ -481,7 +490,11 @@ fn a_stream_that_asks_for_too_much_at_once_gets_it_bit_by_bit() {
         assert!(replies <= 64 * 1024 + 8001, "{replies}");
         let held = world.out.list.iter().find_map(|action| match action {
             Action::Hold { bytes, .. } => Some(*bytes),
-            Action::Send { .. } | Action::Close(_) | Action::Nothing => None,
+            Action::Send { .. }
+            | Action::Close(_)
+            | Action::Await { .. }
+            | Action::Answer { .. }
+            | Action::Nothing => None,
         });
         requests.drain(..requests.len() - held.unwrap_or(0));
         (total, rounds) = (total + replies, rounds + 1);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::journal::EventLog;
-use super::streams::Streams;
+use super::streams::{Held, Streams};
 use super::udp::Sockets;
 use crate::hub::{Action, Actions, Hub, Input, Settings, Target};
 use crate::limits::KEPT_BYTES;
@@ -97,9 +97,14 @@ impl Core {
                     self.streams.append(*conn, actions.slice(range), *push);
                 }
                 Action::Close(conn) => self.streams.close(*conn),
-                Action::Hold { conn, bytes } => self.streams.held = Some((*conn, *bytes)),
+                Action::Hold { conn, bytes, until_reply } => {
+                    self.streams.held = Some(Held { conn: *conn, bytes: *bytes, until_reply: *until_reply });
+                }
                 // Datagrams leave together, below.
-                Action::Send { target: Target::Udp { .. }, .. } | Action::Nothing => {}
+                Action::Send { target: Target::Udp { .. }, .. }
+                | Action::Await { .. }
+                | Action::Answer { .. }
+                | Action::Nothing => {}
             }
         }
         self.udp.send_all(&actions);

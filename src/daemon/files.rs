@@ -65,6 +65,10 @@ pub(super) fn settings(config: &Config) -> Settings {
         sessions: limits.sessions,
         sessions_per_address: limits.sessions_per_address,
         session_idle: limits.session_idle,
+        ask_timeout: limits.ask_timeout,
+        mailbox: clients.mailbox,
+        mailboxes: limits.mailboxes,
+        mailboxes_per_address: limits.mailboxes_per_address,
         networks: access.networks.clone(),
         guests: match &access.guests {
             config::Guests::All => None,

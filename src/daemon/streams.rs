@@ -24,6 +24,8 @@ pub(super) struct Stream {
     pub(super) out: Vec<u8>,
     /// Bytes that were read but wait until `out` has been written.
     pub(super) held: Vec<u8>,
+    /// Whether they wait for a reply that is still to come, too.
+    pub(super) waits: bool,
     /// Whether `out` has something new since it was last flushed.
     dirty: bool,
     pub(super) state: State,
@@ -38,14 +40,23 @@ pub(super) enum State {
     Broken,
 }
 
+/// What the hub does not take yet of what it was given.
+pub(super) struct Held {
+    pub(super) conn: Conn,
+    /// How many bytes, from the end.
+    pub(super) bytes: usize,
+    /// Whether a reply is to be sent first.
+    pub(super) until_reply: bool,
+}
+
 /// All connections.
 pub(super) struct Streams {
     pub(super) slots: Vec<Option<Stream>>,
     free: Vec<Conn>,
     dirty: Vec<Conn>,
     pub(super) read_buffer: Vec<u8>,
-    /// What the hub has just told to hold: of which connection, and how many bytes from the end.
-    pub(super) held: Option<(Conn, usize)>,
+    /// What the hub has just told to hold.
+    pub(super) held: Option<Held>,
     /// Unread pushes past this close a connection.
     pub(super) unread_bytes: usize,
 }
@@ -71,6 +82,7 @@ impl Streams {
                 wake,
                 out: Vec::new(),
                 held: Vec::new(),
+                waits: false,
                 dirty: false,
                 state: State::Open,
             });
@@ -96,6 +108,9 @@ impl Streams {
             stream.state = State::Broken;
         } else {
             stream.out.extend_from_slice(bytes);
+            if !push && std::mem::take(&mut stream.waits) {
+                stream.wake.notify_one();
+            }
         }
         self.mark(conn);
     }

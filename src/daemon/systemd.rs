@@ -58,7 +58,13 @@ mod tests {
 
     #[test]
     fn the_status_shows_clients_and_rate() {
-        let before = Summary { clients: 1, limit: 10, connections: 2, counters: Counters::default() };
+        let before = Summary {
+            clients: 1,
+            limit: 10,
+            connections: 2,
+            counters: Counters::default(),
+            disk_fails: false,
+        };
         let counters = Counters { requests: 90, texts: 10, ..Counters::default() };
         let now = Summary { clients: 3, counters, ..before };
         let line = status(&before, &now, Duration::from_secs(2));

@@ -142,7 +142,8 @@ async fn linger(io: &TcpStream) {
 impl Core {
     fn next(&mut self, conn: Conn) -> Next {
         let Some(stream) = self.streams.get_mut(conn) else { return Next::End(Ending::Drop) };
-        if stream.state == State::Open && !stream.held.is_empty() && stream.out.is_empty() {
+        let goes_on = !stream.held.is_empty() && !stream.waits && stream.out.is_empty();
+        if stream.state == State::Open && goes_on {
             return Next::Resume;
         }
         match (stream.state, stream.out.len()) {
@@ -215,10 +216,11 @@ impl Core {
         let now = self.now();
         self.handle(now, Input::Stream { conn, bytes });
         self.perform();
-        let Some((conn, held)) = self.streams.held.take() else { return };
-        let rest = bytes.get(bytes.len().saturating_sub(held)..).unwrap_or_default();
-        if let Some(stream) = self.streams.get_mut(conn) {
+        let Some(held) = self.streams.held.take() else { return };
+        let rest = bytes.get(bytes.len().saturating_sub(held.bytes)..).unwrap_or_default();
+        if let Some(stream) = self.streams.get_mut(held.conn) {
             stream.held = rest.to_vec();
+            stream.waits = held.until_reply;
         }
     }
 
@@ -253,7 +255,7 @@ impl Core {
         if stream.held.is_empty() {
             return stream.is_read_from() && self.read(conn, io);
         }
-        let goes_on = stream.out.is_empty();
+        let goes_on = stream.out.is_empty() && !stream.waits;
         if goes_on {
             self.resume(conn);
         }

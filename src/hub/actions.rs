@@ -77,9 +77,56 @@ pub enum Action {
         conn: Conn,
         /// How many bytes, from the end.
         bytes: usize,
+        /// Whether first something else is to be sent on it, which waits for the disk or for an answer.
+        until_reply: bool,
+    },
+    /// From here on replies on this stream wait for the answer to a question that was asked on it. The hub sees to
+    /// that itself; there is nothing to do.
+    Await {
+        /// Which stream.
+        conn: Conn,
+        /// The question, by the hub's number for it.
+        question: u64,
+    },
+    /// The reply to that question: the hub makes a send of it.
+    Answer {
+        /// Which stream.
+        conn: Conn,
+        /// The question, by the hub's number for it.
+        question: u64,
+        /// Which bytes.
+        range: Range<usize>,
     },
     /// Nothing after all.
     Nothing,
+}
+
+impl Action {
+    /// The stream that this is about, if any.
+    pub(super) fn conn(&self) -> Option<Conn> {
+        match *self {
+            Self::Send { target: Target::Tcp(conn), .. }
+            | Self::Close(conn)
+            | Self::Hold { conn, .. }
+            | Self::Await { conn, .. }
+            | Self::Answer { conn, .. } => Some(conn),
+            Self::Send { target: Target::Udp { .. }, .. } | Self::Nothing => None,
+        }
+    }
+
+    /// Moves the bytes that it speaks of.
+    pub(super) fn shift(&mut self, shift: impl Fn(usize) -> usize) {
+        if let Self::Send { range, .. } | Self::Answer { range, .. } = self {
+            *range = shift(range.start)..shift(range.end);
+        }
+    }
+}
+
+/// How far actions had come at some time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Position {
+    pub(super) bytes: usize,
+    pub(super) list: usize,
 }
 
 /// Something that an operator may want to read.
@@ -143,6 +190,11 @@ impl Actions {
         self.bytes.get(range.clone()).unwrap_or_default()
     }
 
+    /// How far they have come.
+    pub(super) fn position(&self) -> Position {
+        Position { bytes: self.bytes.len(), list: self.list.len() }
+    }
+
     /// Keeps a place in the order for a reply that will be complete later.
     pub(super) fn reserve(&mut self) -> usize {
         self.list.push(Action::Nothing);
@@ -150,11 +202,12 @@ impl Actions {
     }
 
     /// Puts the reply into its place.
-    pub(super) fn fill(&mut self, place: usize, target: Target, bytes: &[u8]) {
+    pub(super) fn fill(&mut self, place: usize, target: Target, bytes: &[u8]) -> Range<usize> {
         let range = self.append(bytes);
         if let Some(action) = self.list.get_mut(place) {
-            *action = Action::Send { target, range, push: false };
+            *action = Action::Send { target, range: range.clone(), push: false };
         }
+        range
     }
 
     /// Sends bytes that answer something.
@@ -186,6 +239,11 @@ impl Fanout {
         let body = start..out.bytes.len();
         out.bytes.extend_from_slice(End::Lf.as_bytes());
         Self { body, crlf: None, nul: None }
+    }
+
+    /// Where the push stands, without its end.
+    pub(super) fn body(&self) -> Range<usize> {
+        self.body.clone()
     }
 
     /// How long the push is, without its end.

@@ -19,6 +19,8 @@ pub(super) struct Client {
     pub(super) target: Target,
     /// How pushes end.
     pub(super) end: End,
+    /// Its mailbox, if it asked for acknowledged delivery.
+    pub(super) mailbox: Option<Slot>,
     /// When its last datagram came.
     pub(super) heard: Moment,
     /// When it is to be asked whether it is idle.
@@ -111,7 +113,8 @@ impl Clients {
     pub(super) fn join(&mut self, now: Moment, code: Code<'_>, target: Target, end: End) -> Joined {
         let peer = target.peer();
         let Some(slot) = self.find(code) else {
-            let client = Client { target, end, heard: now, due: None, moves: 0, moves_since: now };
+            let client =
+                Client { target, end, mailbox: None, heard: now, due: None, moves: 0, moves_since: now };
             let (slot, _) = self.directory.insert(code.as_str(), client);
             self.index(peer, slot);
             return Joined::New(slot);

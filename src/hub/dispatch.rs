@@ -3,15 +3,18 @@
 use core::net::SocketAddr;
 
 use super::access::Access;
-use super::actions::{Actions, Target, Via};
+use super::actions::{Action, Actions, Target, Via};
+use super::asks::Tagged;
 use super::brake::Brake;
+use super::change::Change;
+use super::journal::Mark;
 use super::sessions::{self, Verdict, fingerprint};
 use super::settings::TextReply;
 use super::timers::Due;
 use super::{Asker, Hub, Slot};
 use crate::limits::{DATAGRAM_TURN_BYTES, KEPT_BYTES, REPLY_DATAGRAM_BYTES};
 use crate::moment::Moment;
-use crate::names::Key;
+use crate::names::{Code, Key};
 use crate::wire::{
     Command, Datagram, ErrorName, Kind, Lines, Message, Refusal, Reply, Request, Tag, Word, datagram,
     text_end,
@@ -50,7 +53,7 @@ impl Hub {
             client.heard = now;
         }
         self.access.received(now, from.ip(), bytes.len());
-        let mut asker = Asker { now, target, from, place, closes: false };
+        let mut asker = Asker::new(now, target, from, place);
         match datagram(bytes, self.settings.max_message_bytes) {
             Datagram::Lines(lines) => self.lines(&mut asker, lines, to_many, out),
             Datagram::Text(text) => self.text_datagram(&asker, text, out),
@@ -120,11 +123,13 @@ impl Hub {
 
     /// Puts replies into the place that was kept for them, if their address may be sent so much.
     fn flush(&mut self, asker: &Asker, reserved: usize, replies: &[u8], out: &mut Actions) {
-        if self.access.send(asker.now, asker.address(), replies.len()) {
-            out.fill(reserved, asker.target, replies);
+        let range = if self.access.send(asker.now, asker.address(), replies.len()) {
+            Some(out.fill(reserved, asker.target, replies))
         } else {
             self.counters.over_budget += 1;
-        }
+            None
+        };
+        self.journal.replies_left(replies.len(), range);
     }
 
     /// Answers one line of a datagram; `false` if it has no reply.
@@ -206,6 +211,9 @@ impl Hub {
     ) -> bool {
         self.counters.requests += 1;
         if request.is_ack() {
+            if let Ok(Command::Ack { number: Some(number) }) = request.command {
+                self.acknowledge(asker, number, out);
+            }
             return false;
         }
         let reply = Reply::begin(replies, request.tag.as_ref());
@@ -214,12 +222,40 @@ impl Hub {
         } else {
             let outcome = self.perform(asker, request, replies, out);
             if let (Ok(()), Ok(Command::Join { code, .. })) = (outcome, &request.command) {
-                self.sessions.claim(*code, None);
+                self.claim(asker.now, *code, None);
             }
             reply.complete(replies, outcome);
         }
+        if let Some(question) = asker.asked.take() {
+            self.asked(asker, question, request, &reply, replies, out);
+            return false;
+        }
         replies.extend_from_slice(request.end.as_bytes());
+        if request.tag.is_some() {
+            let tag = reply.tag();
+            let (start, length) = (tag.start, replies.len() - tag.start);
+            self.journal.mark(Mark { start, tag: tag.len(), length, end: request.end });
+        }
         true
+    }
+
+    /// A question was asked, or is still open: its reply comes later.
+    fn asked(
+        &mut self,
+        asker: &Asker,
+        number: u64,
+        request: &Request<'_>,
+        reply: &Reply,
+        replies: &mut Vec<u8>,
+        out: &mut Actions,
+    ) {
+        reply.withdraw(replies);
+        let Some(question) = self.asks.get_mut(number) else { return };
+        // The answer goes where the newest copy came from.
+        (question.target, question.end) = (Some(asker.target), request.end);
+        if let Some(conn) = question.holds_up() {
+            out.list.push(Action::Await { conn, question: number });
+        }
     }
 
     /// Does what is asked, if it may be.
@@ -231,8 +267,19 @@ impl Hub {
         out: &mut Actions,
     ) -> Result<(), Refusal> {
         self.permitted(asker, request)
+            .and_then(|command| self.savable(request).map(|()| command))
             .and_then(|command| self.execute(asker, &command, request.end, replies, out))
             .map_err(|refusal| self.refused(asker.from, refusal, out))
+    }
+
+    /// Whether what the request changes could be saved.
+    fn savable(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let keeps = match (request.kind(), &request.command) {
+            (Kind::Read, _) => false,
+            (Kind::Change, _) | (Kind::Place, Ok(Command::Join { ack: true, .. })) => true,
+            (Kind::Place, _) => request.tag.is_some(),
+        };
+        self.journal.refusal().filter(|_| keeps).map_or(Ok(()), Err)
     }
 
     /// The command, if it was read and the asker may ask it.
@@ -263,19 +310,64 @@ impl Hub {
             Ok(session) => session,
             Err(refusal) => return reply.complete(replies, Err(self.refused(asker.from, refusal, out))),
         };
+        let is_kept = self.journal.is_committed(self.sessions.batch(session));
         match self.sessions.check(asker.now, session, (tag.number, kind, print)) {
             Ok(Verdict::Do) => {}
-            Ok(Verdict::Done(outcome)) => return reply.replay(replies, outcome),
+            Ok(Verdict::Done(_)) if !is_kept && self.journal.is_failing() => {
+                return reply.complete(replies, self.journal.refusal().map_or(Ok(()), Err));
+            }
+            Ok(Verdict::Done(outcome)) => {
+                reply.replay(replies, outcome);
+                return self.hold_unless(is_kept);
+            }
+            Ok(Verdict::Asked(question)) => {
+                asker.asked = Some(question);
+                return;
+            }
             Err(refusal) => return reply.complete(replies, Err(self.refused(asker.from, refusal, out))),
         }
         let outcome = self.perform(asker, request, replies, out);
         reply.complete(replies, outcome);
         match (kind, outcome) {
-            (Kind::Place, Ok(())) => self.placed(session, tag, print, request),
+            (Kind::Place, Ok(())) => self.placed(asker, session, tag, print, request),
             (Kind::Read, _) | (Kind::Place, Err(_)) => {}
             (Kind::Change, Err(refusal)) if refusal.name.is_no_answer() => {}
-            (Kind::Change, _) => self.sessions.record(session, tag.number, print, reply.outcome(replies)),
+            (Kind::Change, _) => {
+                self.record(asker, session, tag, print, reply.outcome(replies));
+            }
         }
+        let is_kept = self.journal.is_committed(self.sessions.batch(session));
+        self.hold_unless(is_kept || self.journal.is_failing());
+    }
+
+    fn hold_unless(&mut self, is_kept: bool) {
+        if !is_kept {
+            self.journal.hold();
+        }
+    }
+
+    /// Records what a change came to; of a question, that it was asked, which is kept as if nobody had answered.
+    fn record(&mut self, asker: &Asker, slot: Slot, tag: &Tag<'_>, line: u64, outcome: &[u8]) {
+        let Some(id) = self.sessions.id(slot) else { return };
+        let (session, number) = (id, tag.number.get());
+        if let Some(question) = asker.asked {
+            let mut unanswered = Vec::new();
+            Reply::begin_with(&mut unanswered, None).complete(&mut unanswered, Err(super::delivery::TIMEOUT));
+            self.journal.note(asker.now, &Change::Reply { session, number, line, outcome: &unanswered });
+            self.sessions.record_asked(slot, tag.number, line, question);
+            let mut text = Vec::new();
+            tag.write(&mut text);
+            if let Some(question) = self.asks.get_mut(question) {
+                let (number, tag) = (tag.number, text.into());
+                let tagged = Tagged { session: slot, session_id: id, number, fingerprint: line, tag };
+                question.tagged = Some(tagged);
+            }
+        } else {
+            self.journal.note(asker.now, &Change::Reply { session, number, line, outcome });
+            self.sessions.record(slot, tag.number, line, outcome);
+        }
+        self.sessions.changes(slot, self.journal.batch());
+        self.counters.kept += 1;
     }
 
     /// The tag's session, opened if it is its first request.
@@ -287,25 +379,47 @@ impl Hub {
             sessions: self.settings.sessions,
             per_address: self.settings.sessions_per_address,
         };
-        let (session, opened) = self.sessions.find_or_open(asker.now, tag, asker.address(), bounds)?;
-        if opened {
+        let journal = &mut self.journal;
+        let new_id = || journal.refusal().map_or_else(|| Ok(journal.new_id()), Err);
+        let opened = self.sessions.find_or_open(asker.now, tag, asker.address(), bounds, new_id)?;
+        let (session, is_new) = opened;
+        if is_new {
             self.wake_session(session);
+            self.note_session(asker.now, session);
         }
         Ok(session)
     }
 
-    fn placed(&mut self, session: Slot, tag: &Tag<'_>, print: u64, request: &Request<'_>) {
+    fn placed(&mut self, asker: &Asker, session: Slot, tag: &Tag<'_>, print: u64, request: &Request<'_>) {
         let bye = request.command == Ok(Command::Bye);
         self.sessions.placed(session, tag.number, print, bye);
         if let Ok(Command::Join { code, .. }) = request.command {
-            self.sessions.claim(code, Some(session));
+            self.claim(asker.now, code, Some(session));
         }
         if bye {
             self.wake_session(session);
         }
+        if !asker.unchanged {
+            self.note_session(asker.now, session);
+        }
     }
 
-    fn wake_session(&mut self, session: Slot) {
+    /// Notes who joined last under a code.
+    fn claim(&mut self, now: Moment, code: Code<'_>, session: Option<Slot>) {
+        if let Some(superseded) = self.sessions.claim(code, session) {
+            self.note_session(now, superseded);
+        }
+    }
+
+    /// Keeps a session.
+    fn note_session(&mut self, now: Moment, session: Slot) {
+        if let Some(row) = self.sessions.row(session) {
+            self.journal.note(now, &row);
+        }
+        self.sessions.changes(session, self.journal.batch());
+    }
+
+    pub(super) fn wake_session(&mut self, session: Slot) {
         if let Some((ends, held)) = self.sessions.ends(session, self.settings.session_idle) {
             self.timers.reset(held, Some(ends), Due::Session(session));
         }
@@ -318,7 +432,9 @@ impl Hub {
         if ends > now {
             self.timers.reset(held, Some(ends), Due::Session(session));
         } else {
-            self.sessions.forget(session);
+            if let Some(id) = self.sessions.forget(session) {
+                self.journal.note(now, &Change::SessionGone { id });
+            }
         }
     }
 }

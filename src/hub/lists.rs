@@ -10,7 +10,7 @@ use crate::wire::{WORDS, Word};
 const MORE: &[u8] = b" +";
 
 /// Commands that this version refuses.
-const LATER: &[Word] = &[Word::Ask, Word::Answer, Word::Discover, Word::Shout, Word::Ack];
+const LATER: &[Word] = &[Word::Discover, Word::Shout];
 
 /// Room for names in a list: the rest is for [`MORE`] and the longest line end.
 const NAMES_BYTES: usize = LIST_BYTES - MORE.len() - b"\r\n".len();
@@ -59,6 +59,9 @@ impl Hub {
             ("sessions", self.sessions.len() as u64),
             ("values", self.values.len() as u64),
             ("value_bytes", self.values.bytes() as u64),
+            ("mailboxes", self.mailboxes.len() as u64),
+            ("letters", self.mailboxes.letters() as u64),
+            ("questions", self.asks.len() as u64),
             ("datagrams", counters.datagrams),
             ("connections", counters.connections),
             ("requests", counters.requests),
@@ -68,6 +71,9 @@ impl Hub {
             ("texts_dropped", counters.texts_dropped),
             ("over_budget", counters.over_budget),
             ("strangers", counters.strangers),
+            ("kept", counters.kept),
+            ("commits", counters.commits),
+            ("disk_errors", counters.disk_errors),
         ]
         .into_iter()
         .enumerate()

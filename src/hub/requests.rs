@@ -1,6 +1,7 @@
 //! What each command does (protocol, section 3).
 
 use super::actions::{Actions, Event, Fanout, Target};
+use super::change::Change;
 use super::clients::Joined;
 use super::timers::Due;
 use super::values::Bounds;
@@ -33,11 +34,13 @@ impl Hub {
             Command::Set { key, text } => {
                 self.values.set(key, text, asker.address(), self.bounds())?;
                 body.extend_from_slice(b"set");
+                self.note_value(asker.now, key, text);
                 self.changed(asker.now, key, out, |bytes| push::value(bytes, key.as_str(), text));
             }
             Command::Del { key } => {
                 self.values.delete(key)?;
                 body.extend_from_slice(b"deleted");
+                self.journal.note(asker.now, &Change::ValueGone { key: key.as_str() });
                 self.changed(asker.now, key, out, |bytes| push::gone(bytes, key.as_str()));
             }
             Command::Keys { pattern, after } => self.list_keys(pattern, after, body),
@@ -46,34 +49,37 @@ impl Hub {
             Command::Send { code, text } => self.send(asker, code, text, body, out)?,
             Command::All { text } => self.send_all(asker, text, body, out)?,
             Command::Join { code, ack, nonce } => {
-                if ack {
-                    return Err(NO_ACK);
-                }
                 if nonce.is_some() {
                     return Err(NO_NONCE);
                 }
-                self.join(asker, code, end, body, out)?;
+                self.join(asker, code, ack, end, body, out)?;
             }
             Command::Bye => {
                 if let Some(place) = asker.place.take() {
-                    self.leave(place, "bye", out);
+                    let mailbox = self.clients.get(place).and_then(|client| client.mailbox);
+                    self.leave(asker.now, place, "bye", out);
+                    if let Some(mailbox) = mailbox {
+                        self.delete_mailbox(asker.now, mailbox);
+                    }
                 }
                 asker.closes = matches!(asker.target, Target::Tcp(_));
                 body.extend_from_slice(b"bye");
             }
             Command::Watch { pattern } => self.watch(asker, pattern, body, out)?,
             Command::Unwatch { pattern } => {
-                self.watches.unwatch(asker.place.ok_or(JOIN_FIRST)?, pattern);
+                asker.unchanged = !self.unwatch(asker, pattern)?;
                 body.extend_from_slice(b"unwatching ");
                 body.extend_from_slice(pattern.as_bytes());
             }
             Command::Info => self.info(asker.now, body),
             Command::Stats => self.stats(asker.now, body),
             Command::Help { topic } => super::lists::help(topic, body),
-            Command::Ask { .. } | Command::Answer { .. } | Command::Shout { .. } if asker.place.is_none() => {
-                return Err(JOIN_FIRST);
+            Command::Ask { code, text } => self.ask(asker, code, text, end, out)?,
+            Command::Answer { ticket, text } => {
+                self.answer(asker, ticket, text, out)?;
+                body.extend_from_slice(b"answered");
             }
-            Command::Ask { .. } | Command::Answer { .. } => return Err(NO_ASK),
+            Command::Shout { .. } if asker.place.is_none() => return Err(JOIN_FIRST),
             Command::Shout { .. } => return Err(NO_SHOUT),
             Command::Discover => return Err(NO_DISCOVERY),
             // Never answered, so never executed.
@@ -94,7 +100,15 @@ impl Hub {
         let mut buffer = itoa::Buffer::new();
         let digits = buffer.format(sum).as_bytes();
         body.extend_from_slice(digits);
+        self.note_value(now, key, digits);
         self.changed(now, key, out, |bytes| push::value(bytes, key.as_str(), digits));
+    }
+
+    /// Keeps a value.
+    fn note_value(&mut self, now: Moment, key: Key<'_>, text: &[u8]) {
+        if let Some(maker) = self.values.maker(key) {
+            self.journal.note(now, &Change::Value { key: key.as_str(), text, maker });
+        }
     }
 
     /// Tells everybody who watches this key.
@@ -107,18 +121,22 @@ impl Hub {
                 self.push(now, watcher, &mut fanout, out);
             }
         }
+        self.box_watches.watchers(key, &mut watchers);
+        for &watcher in &watchers {
+            self.post_key(now, watcher, key.as_str(), out);
+        }
         self.recycle_watchers(watchers);
     }
 
     /// Keeps the memory of a list of clients, up to a bound.
-    fn recycle_watchers(&mut self, mut watchers: Vec<Slot>) {
+    pub(super) fn recycle_watchers(&mut self, mut watchers: Vec<Slot>) {
         watchers.clear();
         watchers.shrink_to(KEPT_ACTIONS);
         self.watchers = watchers;
     }
 
     /// Sends a push to one client; `false` if its address has had enough for this second.
-    fn push(&mut self, now: Moment, to: Slot, fanout: &mut Fanout, out: &mut Actions) -> bool {
+    pub(super) fn push(&mut self, now: Moment, to: Slot, fanout: &mut Fanout, out: &mut Actions) -> bool {
         let Some(client) = self.clients.get(to) else { return false };
         if let Target::Udp { to, .. } = client.target {
             let over = self.access.is_over_budget(now, to.ip());
@@ -132,56 +150,23 @@ impl Hub {
         true
     }
 
-    fn send(
-        &mut self,
-        asker: &Asker,
-        code: Code<'_>,
-        text: &[u8],
-        body: &mut Vec<u8>,
-        out: &mut Actions,
-    ) -> Result<(), Refusal> {
-        let from = asker.place.and_then(|place| self.clients.code(place)).ok_or(JOIN_FIRST)?;
-        let to = self.clients.find(code).ok_or(NO_SUCH_CLIENT)?;
-        let mut fanout = Fanout::new(out, |bytes| push::message(bytes, from, text));
-        if !self.push(asker.now, to, &mut fanout, out) {
-            return Err(OVER_BUDGET);
-        }
-        body.extend_from_slice(b"sent");
-        Ok(())
-    }
-
-    fn send_all(
-        &mut self,
-        asker: &Asker,
-        text: &[u8],
-        body: &mut Vec<u8>,
-        out: &mut Actions,
-    ) -> Result<(), Refusal> {
-        let place = asker.place.ok_or(JOIN_FIRST)?;
-        let from = self.clients.code(place).ok_or(JOIN_FIRST)?;
-        let mut fanout = Fanout::new(out, |bytes| push::message(bytes, from, text));
-        let mut others = core::mem::take(&mut self.watchers);
-        others.extend(self.clients.iter().map(|(slot, _)| slot).filter(|&slot| slot != place));
-        let mut took = 0_usize;
-        for &other in &others {
-            took += usize::from(self.push(asker.now, other, &mut fanout, out));
-        }
-        self.recycle_watchers(others);
-        body.extend_from_slice(itoa::Buffer::new().format(took).as_bytes());
-        Ok(())
-    }
-
     fn join(
         &mut self,
         asker: &mut Asker,
         code: Code<'_>,
+        ack: bool,
         end: End,
         body: &mut Vec<u8>,
         out: &mut Actions,
     ) -> Result<(), Refusal> {
         self.clients.check(asker.now, code, asker.target.peer(), self.settings.clients_limit)?;
+        match self.mailboxes.find(code) {
+            Some(_) if !ack => return Err(HAS_MAILBOX),
+            None if ack => self.mailboxes.check(asker.address(), self.mailbox_bounds())?,
+            Some(_) | None => {}
+        }
         if let Some(other) = asker.place.filter(|&place| self.clients.code(place) != Some(code)) {
-            self.leave(other, "took another code", out);
+            self.leave(asker.now, other, "took another code", out);
         }
         let push_end = match asker.target {
             Target::Tcp(_) => End::Lf,
@@ -209,13 +194,23 @@ impl Hub {
             body.push(before);
             body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         }
+        if ack && let Some(mailbox) = self.join_mailbox(asker.now, place, asker.address()) {
+            body.push(b' ');
+            body.extend_from_slice(
+                self.mailboxes.get(mailbox).map_or(b"", |mailbox| mailbox.name.as_bytes()),
+            );
+            self.advance(asker.now, mailbox, out);
+        }
         Ok(())
     }
 
-    /// Frees a place, with all that hangs on it.
-    pub(super) fn leave(&mut self, place: Slot, why: &'static str, out: &mut Actions) {
+    /// Frees a place, with all that hangs on it; a mailbox stays.
+    pub(super) fn leave(&mut self, now: Moment, place: Slot, why: &'static str, out: &mut Actions) {
         self.watches.leave(place);
         if let Some((code, mut client)) = self.clients.leave(place) {
+            if let Some(mailbox) = client.mailbox {
+                self.leave_mailbox(now, mailbox);
+            }
             self.timers.reset(&mut client.due, None, Due::Place(place));
             out.events.push(Event::Left { code, why });
         }
@@ -244,7 +239,7 @@ impl Hub {
         let Some(client) = self.clients.get_mut(place) else { return };
         client.due = None;
         if client.heard + self.settings.clients_idle <= now {
-            self.leave(place, "idle", out);
+            self.leave(now, place, "idle", out);
         } else {
             self.wake_place(place);
         }
@@ -259,11 +254,26 @@ impl Hub {
     ) -> Result<(), Refusal> {
         let place = asker.place.ok_or(JOIN_FIRST)?;
         let present = self.matching(pattern, self.settings.unread_bytes / 2).ok_or(TOO_MANY_VALUES)?;
-        if !self.watches.watch(place, pattern, self.settings.watches_per_client) {
+        let mailbox = self.clients.get(place).and_then(|client| client.mailbox);
+        let limit = self.settings.watches_per_client;
+        let added = match mailbox {
+            Some(mailbox) => self.box_watches.watch(mailbox, pattern.as_str(), limit),
+            None => self.watches.watch(place, pattern.as_str(), limit),
+        };
+        if !added {
             return Err(TOO_MANY_WATCHES);
         }
         body.extend_from_slice(b"watching ");
         body.extend_from_slice(pattern.as_bytes());
+        if let Some(mailbox) = mailbox {
+            if let Some(id) = self.mailboxes.get(mailbox).map(|mailbox| mailbox.id) {
+                self.journal.note(asker.now, &Change::Watch { mailbox: id, pattern: pattern.as_str() });
+            }
+            for (_, key) in present {
+                self.post_key(asker.now, mailbox, &key, out);
+            }
+            return Ok(());
+        }
         for (slot, key) in present {
             let mut fanout = Fanout::new(out, |bytes| {
                 push::value(bytes, &key, &[]);
@@ -272,6 +282,19 @@ impl Hub {
             self.push(asker.now, place, &mut fanout, out);
         }
         Ok(())
+    }
+
+    /// Watches a pattern no longer; whether it was watched.
+    fn unwatch(&mut self, asker: &Asker, pattern: Pattern<'_>) -> Result<bool, Refusal> {
+        let place = asker.place.ok_or(JOIN_FIRST)?;
+        let Some(slot) = self.clients.get(place).and_then(|client| client.mailbox) else {
+            return Ok(self.watches.unwatch(place, pattern));
+        };
+        let was_watched = self.box_watches.unwatch(slot, pattern);
+        if let Some(mailbox) = self.mailboxes.get(slot).map(|mailbox| mailbox.id).filter(|_| was_watched) {
+            self.journal.note(asker.now, &Change::WatchGone { mailbox, pattern: pattern.as_str() });
+        }
+        Ok(was_watched)
     }
 
     /// The values that match a pattern; `None` if telling them all would take more than so many bytes.
@@ -300,19 +323,15 @@ fn ping(text: &[u8], body: &mut Vec<u8>) {
     }
 }
 
-const JOIN_FIRST: Refusal = Refusal::new(ErrorName::JoinFirst, "register with JOIN code, then ask again");
-const NO_SUCH_CLIENT: Refusal =
-    Refusal::new(ErrorName::NoSuchClient, "nobody is joined under this code, see WHO");
+pub(super) const JOIN_FIRST: Refusal =
+    Refusal::new(ErrorName::JoinFirst, "register with JOIN code, then ask again");
 const TOO_MANY_WATCHES: Refusal =
     Refusal::new(ErrorName::Full, "you watch too many patterns, UNWATCH some (limits.watches_per_client)");
 const TOO_MANY_VALUES: Refusal =
     Refusal::new(ErrorName::Full, "too much matches this pattern, watch a narrower one");
-const OVER_BUDGET: Refusal =
-    Refusal::new(ErrorName::Busy, "too much was sent to this client, try in a second");
-const NO_ACK: Refusal =
-    Refusal::new(ErrorName::Denied, "this version has no acknowledged delivery, JOIN without ack");
+const HAS_MAILBOX: Refusal =
+    Refusal::new(ErrorName::Denied, "this code has a mailbox: JOIN with ack, or BYE there first");
 const NO_NONCE: Refusal = Refusal::new(ErrorName::Denied, "this hub has no keys, JOIN without a nonce");
-const NO_ASK: Refusal = Refusal::new(ErrorName::Denied, "this version has no ASK and ANSWER, use SEND");
 const NO_SHOUT: Refusal = Refusal::new(ErrorName::Denied, "this version does not broadcast, use ALL");
 const NO_DISCOVERY: Refusal =
     Refusal::new(ErrorName::Denied, "this version cannot be discovered, use its address");

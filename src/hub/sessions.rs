@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use super::change::Change;
 use super::directory::{Directory, Slot};
 use super::tally::Tally;
 use crate::limits::{SESSION_LINGER, SESSION_WINDOW};
@@ -18,6 +19,8 @@ const INLINE_BYTES: usize = 22;
 enum Recorded {
     Short(u8, [u8; INLINE_BYTES]),
     Long(Box<[u8]>),
+    /// A question that is still open, by the hub's number for it.
+    Asked(u64),
 }
 
 impl Recorded {
@@ -36,6 +39,7 @@ impl Recorded {
         match self {
             Self::Short(length, bytes) => bytes.get(..usize::from(*length)).unwrap_or_default(),
             Self::Long(bytes) => bytes,
+            Self::Asked(_) => &[],
         }
     }
 }
@@ -51,6 +55,10 @@ struct Record {
 /// One client's run.
 #[derive(Debug)]
 struct Session {
+    /// Its number in the state.
+    id: u64,
+    /// The last batch with a change of it.
+    batch: u64,
     opener: IpAddr,
     /// The highest number so far.
     highest: u64,
@@ -70,6 +78,22 @@ struct Session {
 }
 
 impl Session {
+    fn new(id: u64, opener: IpAddr, touched: Moment) -> Self {
+        Self {
+            id,
+            batch: 0,
+            opener,
+            highest: 0,
+            window: Vec::new(),
+            place: None,
+            superseded: false,
+            claimed: None,
+            touched,
+            bye: false,
+            due: None,
+        }
+    }
+
     fn index(number: Number) -> usize {
         // The remainder is below the window's length, which fits any usize.
         usize::try_from(number.get() % SESSION_WINDOW).unwrap_or_default()
@@ -92,6 +116,8 @@ pub(super) enum Verdict<'a> {
     Do,
     /// It was done: this was the outcome.
     Done(&'a [u8]),
+    /// It was done, and asked this question, which is still open.
+    Asked(u64),
 }
 
 /// Bounds on what is remembered.
@@ -128,6 +154,7 @@ impl Sessions {
         tag: &Tag<'_>,
         opener: IpAddr,
         bounds: Bounds,
+        new_id: impl FnOnce() -> Result<u64, Refusal>,
     ) -> Result<(Slot, bool), Refusal> {
         if let Some(slot) = self.find(tag.session) {
             return Ok((slot, false));
@@ -135,20 +162,11 @@ impl Sessions {
         if tag.number != Number::FIRST {
             return Err(UNOPENED);
         }
+        let id = new_id()?;
         if self.directory.len() >= bounds.sessions || !self.openers.add(opener, bounds.per_address) {
             return Err(TOO_MANY);
         }
-        let session = Session {
-            opener,
-            highest: 0,
-            window: Vec::new(),
-            place: None,
-            superseded: false,
-            claimed: None,
-            touched: now,
-            bye: false,
-            due: None,
-        };
+        let session = Session::new(id, opener, now);
         Ok((self.directory.insert(tag.session.as_str(), session).0, true))
     }
 
@@ -170,8 +188,11 @@ impl Sessions {
             session.bye = false;
         }
         if let Some(record) = session.record(number) {
-            let same = record.fingerprint == fingerprint;
-            return if same { Ok(Verdict::Done(record.outcome.as_bytes())) } else { Err(REUSED) };
+            return match record.outcome {
+                _ if record.fingerprint != fingerprint => Err(REUSED),
+                Recorded::Asked(question) => Ok(Verdict::Asked(question)),
+                Recorded::Short(..) | Recorded::Long(_) => Ok(Verdict::Done(record.outcome.as_bytes())),
+            };
         }
         match session.place {
             Some((place, line)) if place == number && line != fingerprint => Err(REUSED),
@@ -186,14 +207,86 @@ impl Sessions {
 
     /// Records the outcome of something that changes something.
     pub(super) fn record(&mut self, slot: Slot, number: Number, fingerprint: u64, outcome: &[u8]) {
+        self.put(slot, Record { number, fingerprint, outcome: Recorded::new(outcome) });
+    }
+
+    /// Records that a question was asked; its outcome is recorded once there is one.
+    pub(super) fn record_asked(&mut self, slot: Slot, number: Number, fingerprint: u64, question: u64) {
+        self.put(slot, Record { number, fingerprint, outcome: Recorded::Asked(question) });
+    }
+
+    fn put(&mut self, slot: Slot, record: Record) {
         let Some(session) = self.directory.get_mut(slot) else { return };
-        let index = Session::index(number);
+        session.highest = session.highest.max(record.number.get());
+        let index = Session::index(record.number);
         if session.window.len() <= index {
             session.window.resize(index + 1, None);
         }
-        if let Some(record) = session.window.get_mut(index) {
-            *record = Some(Record { number, fingerprint, outcome: Recorded::new(outcome) });
+        if let Some(place) = session.window.get_mut(index) {
+            *place = Some(record);
         }
+    }
+
+    /// The number of a session in the state.
+    pub(super) fn id(&self, slot: Slot) -> Option<u64> {
+        self.directory.get(slot).map(|session| session.id)
+    }
+
+    /// The last batch with a change of this session; 0 if there was none since the start.
+    pub(super) fn batch(&self, slot: Slot) -> u64 {
+        self.directory.get(slot).map_or(0, |session| session.batch)
+    }
+
+    /// Notes that a session changes in a batch.
+    pub(super) fn changes(&mut self, slot: Slot, batch: u64) {
+        if let Some(session) = self.directory.get_mut(slot) {
+            session.batch = batch;
+        }
+    }
+
+    /// All sessions.
+    pub(super) fn slots(&self) -> Vec<Slot> {
+        self.directory.iter().map(|(slot, _)| slot).collect()
+    }
+
+    /// A session as it is kept.
+    pub(super) fn row(&self, slot: Slot) -> Option<Change<'_>> {
+        let session = self.directory.get(slot)?;
+        Some(Change::Session {
+            id: session.id,
+            name: self.directory.name(slot)?,
+            opener: session.opener,
+            place: session.place.map(|(number, line)| (number.get(), line)),
+            superseded: session.superseded,
+            claimed: session.claimed.as_deref(),
+            bye: session.bye,
+        })
+    }
+
+    /// Restores a session as it was kept; it is as if it had just been heard of.
+    pub(super) fn restore(&mut self, now: Moment, row: &Change<'_>) -> Option<Slot> {
+        let &Change::Session { id, name, opener, place, superseded, claimed, bye } = row else { return None };
+        let place = match place {
+            Some((number, line)) => Some((Number::new(number)?, line)),
+            None => None,
+        };
+        let known = self.find(Name::parse(name.as_bytes())?);
+        let same = known.filter(|&slot| self.id(slot) == Some(id));
+        if let Some(other) = known.filter(|_| same.is_none()) {
+            self.forget(other);
+        }
+        let slot = same.unwrap_or_else(|| {
+            self.openers.add(opener, usize::MAX);
+            self.directory.insert(name, Session::new(id, opener, now)).0
+        });
+        self.give_up_claim(slot);
+        if let Some(code) = claimed {
+            self.claim(Code::parse(code.as_bytes())?, Some(slot));
+        }
+        let session = self.directory.get_mut(slot)?;
+        session.highest = session.highest.max(1).max(place.map_or(0, |(number, _)| number.get()));
+        (session.place, session.superseded, session.bye) = (place, superseded, bye);
+        Some(slot)
     }
 
     /// Remembers that a JOIN, BYE, WATCH or UNWATCH was done.
@@ -207,11 +300,12 @@ impl Sessions {
     }
 
     /// Remembers who last joined under a code, `None` being an untagged JOIN: late copies of an earlier
-    /// session's JOIN are then stale.
-    pub(super) fn claim(&mut self, code: Code<'_>, slot: Option<Slot>) {
+    /// session's JOIN are then stale. Returns that earlier session.
+    pub(super) fn claim(&mut self, code: Code<'_>, slot: Option<Slot>) -> Option<Slot> {
         let held = self.claims.find(code.as_str());
         let before = held.and_then(|held| self.claims.get(held)).copied();
-        if let Some(before) = before.filter(|&before| Some(before) != slot) {
+        let before = before.filter(|&before| Some(before) != slot);
+        if let Some(before) = before {
             if let Some(session) = self.directory.get_mut(before) {
                 (session.superseded, session.claimed) = (true, None);
             }
@@ -224,6 +318,7 @@ impl Sessions {
                 session.claimed = Some(code.as_str().into());
             }
         }
+        before
     }
 
     fn give_up_claim(&mut self, slot: Slot) {
@@ -238,12 +333,12 @@ impl Sessions {
         self.directory.get_mut(slot).map(|session| (session.ends(idle), &mut session.due))
     }
 
-    /// Forgets a session.
-    pub(super) fn forget(&mut self, slot: Slot) {
+    /// Forgets a session; returns its number in the state.
+    pub(super) fn forget(&mut self, slot: Slot) -> Option<u64> {
         self.give_up_claim(slot);
-        if let Some((_, session)) = self.directory.remove(slot) {
-            self.openers.remove(session.opener);
-        }
+        let (_, session) = self.directory.remove(slot)?;
+        self.openers.remove(session.opener);
+        Some(session.id)
     }
 
     fn find(&self, name: Name<'_>) -> Option<Slot> {
@@ -276,7 +371,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds { sessions: 3, per_address: 2 };
 
     fn open(sessions: &mut Sessions, line: &str, from: IpAddr) -> Result<(Slot, bool), Refusal> {
-        sessions.find_or_open(Moment::ZERO, &Tag::split(line.as_bytes()).unwrap().0, from, BOUNDS)
+        sessions.find_or_open(Moment::ZERO, &Tag::split(line.as_bytes()).unwrap().0, from, BOUNDS, || Ok(1))
     }
 
     #[test]

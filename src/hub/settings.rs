@@ -73,6 +73,12 @@ pub struct Settings {
     pub sessions: usize,
     pub sessions_per_address: usize,
     pub session_idle: Duration,
+    /// How long an ASK waits for its ANSWER.
+    pub ask_timeout: Duration,
+    /// Texts that wait in one mailbox; a quarter of them from one sender.
+    pub mailbox: usize,
+    pub mailboxes: usize,
+    pub mailboxes_per_address: usize,
     pub networks: Networks,
     /// What those may ask who have not joined; `None`: everything that needs no place.
     pub guests: Option<Vec<Word>>,
@@ -104,6 +110,10 @@ impl Default for Settings {
             sessions: 32_768,
             sessions_per_address: 8192,
             session_idle: Duration::from_hours(1),
+            ask_timeout: Duration::from_secs(10),
+            mailbox: 100,
+            mailboxes: 1000,
+            mailboxes_per_address: 250,
             networks: Networks::Local,
             guests: None,
         }

@@ -102,10 +102,13 @@ impl Hub {
     }
 
     pub(super) fn stream(&mut self, now: Moment, conn: Conn, bytes: &[u8], out: &mut Actions) {
-        if let Some(connection) = self.streams.get_mut(conn) {
-            connection.heard = now;
-            self.run(now, conn, Cause::Bytes(bytes), out);
+        let Some(connection) = self.streams.get_mut(conn) else { return };
+        connection.heard = now;
+        if self.journal.is_behind(conn, STREAM_TURN_BYTES) || self.asks.is_behind(conn, STREAM_TURN_BYTES) {
+            out.list.push(Action::Hold { conn, bytes: bytes.len(), until_reply: true });
+            return;
         }
+        self.run(now, conn, Cause::Bytes(bytes), out);
     }
 
     pub(super) fn half_closed(&mut self, now: Moment, conn: Conn, out: &mut Actions) {
@@ -127,16 +130,16 @@ impl Hub {
         connection.silent_due = None;
         let Some(idle) = self.settings.guest_idle else { return };
         if !joined && now.since(connection.heard) >= idle {
-            self.hang_up(conn, "silent", out);
+            self.hang_up(now, conn, "silent", out);
             return;
         }
         let due = if joined { now + idle } else { connection.heard + idle };
         self.timers.reset(&mut connection.silent_due, Some(due), Due::Silent(conn));
     }
 
-    pub(super) fn closed(&mut self, conn: Conn, why: &'static str, out: &mut Actions) {
+    pub(super) fn closed(&mut self, now: Moment, conn: Conn, why: &'static str, out: &mut Actions) {
         if let Some(place) = self.clients.at(Target::Tcp(conn).peer()) {
-            self.leave(place, why, out);
+            self.leave(now, place, why, out);
         }
         if let Some(mut connection) = self.streams.remove(conn) {
             self.timers.reset(&mut connection.quiet_due, None, Due::Quiet(conn));
@@ -151,7 +154,7 @@ impl Hub {
         let mut stream = core::mem::take(&mut connection.stream);
         let target = Target::Tcp(conn);
         let place = self.clients.at(target.peer());
-        let mut asker = Asker { now, target, from, place, closes: false };
+        let mut asker = Asker::new(now, target, from, place);
         let mut replies = core::mem::take(&mut self.replies);
         let reserved = out.reserve();
         let max_bytes = self.settings.max_message_bytes;
@@ -160,7 +163,9 @@ impl Hub {
             if !asker.closes {
                 self.frame(&mut asker, frame, &mut replies, out);
             }
-            if brake.holds(out, self.steps, replies.len()) {
+            // What comes behind a question has its replies behind the answer.
+            let waits = out.list.last().is_some_and(|action| matches!(action, Action::Await { .. }));
+            if waits || brake.holds(out, self.steps, replies.len()) {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
@@ -173,14 +178,15 @@ impl Hub {
             Cause::HalfClose => stream.half_close(&mut answer),
         }
         if !replies.is_empty() {
-            out.fill(reserved, target, &replies);
+            let range = out.fill(reserved, target, &replies);
+            self.journal.replies_left(replies.len(), Some(range));
         }
         if held > 0 {
-            out.list.push(Action::Hold { conn, bytes: held });
+            out.list.push(Action::Hold { conn, bytes: held, until_reply: false });
         }
         self.recycle(replies);
         if asker.closes || matches!(cause, Cause::HalfClose) {
-            self.hang_up(conn, "closed", out);
+            self.hang_up(now, conn, "closed", out);
         } else {
             self.resume(now, conn, stream);
         }
@@ -243,9 +249,9 @@ impl Hub {
     }
 
     /// Closes a connection after what is to be sent on it.
-    fn hang_up(&mut self, conn: Conn, why: &'static str, out: &mut Actions) {
+    fn hang_up(&mut self, now: Moment, conn: Conn, why: &'static str, out: &mut Actions) {
         out.list.push(Action::Close(conn));
-        self.closed(conn, why, out);
+        self.closed(now, conn, why, out);
     }
 
     /// Counts a refusal and tells the operator of it.

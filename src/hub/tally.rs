@@ -28,6 +28,11 @@ impl Tally {
         true
     }
 
+    /// How many an address has.
+    pub(super) fn get(&self, address: IpAddr) -> usize {
+        self.counts.get(&address).copied().unwrap_or_default()
+    }
+
     /// Counts one less.
     pub(super) fn remove(&mut self, address: IpAddr) {
         if let Some(count) = self.counts.get_mut(&address) {

@@ -17,6 +17,14 @@ pub(super) enum Due {
     Place(Slot),
     /// A session may have been idle too long.
     Session(Slot),
+    /// What is in flight from a mailbox was not acknowledged in time.
+    Delivery(Slot),
+    /// A mailbox's client may have been away too long.
+    Mailbox(Slot),
+    /// A question was not answered in time.
+    Question(u64),
+    /// There may be something to commit.
+    Save,
 }
 
 /// All deadlines. Each owner remembers when it is to be woken, so that there is never more than one.

@@ -103,6 +103,12 @@ impl Values {
         Ok(())
     }
 
+    /// Whom a value counts against.
+    pub(super) fn maker(&self, key: Key<'_>) -> Option<IpAddr> {
+        let slot = self.directory.find(key.as_str())?;
+        self.directory.get(slot).map(|value| value.maker)
+    }
+
     /// Appends the value in a slot.
     pub(super) fn write(&self, slot: Slot, out: &mut Vec<u8>) {
         if let Some(value) = self.directory.get(slot) {
@@ -129,6 +135,13 @@ impl Values {
     /// Takes from a counter and returns the rest; a missing one counts as 0.
     pub(super) fn take(&mut self, key: Key<'_>, n: i64, by: IpAddr, bounds: Bounds) -> Result<i64, Refusal> {
         self.count(key, by, bounds, |old| old.checked_sub(n))
+    }
+
+    /// Restores a value, whatever the bounds are now.
+    pub(super) fn restore(&mut self, key: Key<'_>, text: &[u8], maker: IpAddr) {
+        let bounds = Bounds { values: usize::MAX, bytes: usize::MAX, per_address: usize::MAX };
+        // Without bounds nothing is refused.
+        let _ = self.set(key, text, maker, bounds);
     }
 
     /// Deletes a value; `no-such-key` if there is none.

@@ -22,7 +22,8 @@ impl Watches {
     }
 
     /// Adds a pattern; `false` if the client has `limit` already. Watching twice is watching once.
-    pub(super) fn watch(&mut self, client: Slot, pattern: Pattern<'_>, limit: usize) -> bool {
+    pub(super) fn watch(&mut self, client: Slot, pattern: &str, limit: usize) -> bool {
+        let Some(pattern) = Pattern::parse(pattern.as_bytes()) else { return false };
         if self.by_client.len() <= client.index() {
             self.by_client.resize_with(client.index() + 1, Vec::new);
         }
@@ -45,29 +46,31 @@ impl Watches {
         true
     }
 
-    /// Removes a pattern; nothing happens if it is not watched.
-    pub(super) fn unwatch(&mut self, client: Slot, pattern: Pattern<'_>) {
+    /// Removes a pattern; whether it was watched.
+    pub(super) fn unwatch(&mut self, client: Slot, pattern: Pattern<'_>) -> bool {
         if let Some(own) = self.by_client.get_mut(client.index()) {
             own.retain(|other| **other != *pattern.as_str());
         }
         let prefix = pattern.literal_prefix();
-        let Some(slot) = self.by_prefix.find(prefix) else { return };
-        let Some(watchers) = self.by_prefix.get_mut(slot) else { return };
+        let Some(slot) = self.by_prefix.find(prefix) else { return false };
+        let Some(watchers) = self.by_prefix.get_mut(slot) else { return false };
+        let before = watchers.len();
         watchers.retain(|(other, text)| *other != client || **text != *pattern.as_str());
+        let was_watched = watchers.len() < before;
         if watchers.is_empty() {
             self.by_prefix.remove(slot);
             self.count(prefix, |count| *count -= 1);
         }
+        was_watched
     }
 
-    /// Removes all patterns of a client.
-    pub(super) fn leave(&mut self, client: Slot) {
+    /// Removes all patterns of a client, and returns them.
+    pub(super) fn leave(&mut self, client: Slot) -> Vec<Box<str>> {
         let own = self.by_client.get_mut(client.index()).map(core::mem::take).unwrap_or_default();
-        for pattern in own {
-            if let Some(pattern) = Pattern::parse(pattern.as_bytes()) {
-                self.unwatch(client, pattern);
-            }
+        for pattern in own.iter().filter_map(|pattern| Pattern::parse(pattern.as_bytes())) {
+            self.unwatch(client, pattern);
         }
+        own
     }
 
     /// Collects who watches a key, each client once, in the same order in every run.
@@ -121,7 +124,7 @@ mod tests {
                     }
                     _ => {
                         let fits = model.contains(&(client, text.clone())) || model.iter().filter(|(c, _)| *c == client).count() < 3;
-                        prop_assert_eq!(watches.watch(clients[client], pattern, 3), fits);
+                        prop_assert_eq!(watches.watch(clients[client], pattern.as_str(), 3), fits);
                         if fits {
                             model.insert((client, text.clone()));
                         }

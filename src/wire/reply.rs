@@ -140,6 +140,29 @@ impl Reply {
         Self { start, body: out.len(), tagged: tag.is_some() }
     }
 
+    /// Begins a reply under a tag that is already written out.
+    #[must_use]
+    pub fn begin_with(out: &mut Vec<u8>, tag: Option<&[u8]>) -> Self {
+        let start = out.len();
+        if let Some(tag) = tag {
+            out.extend_from_slice(tag);
+            out.extend_from_slice(b" OK ");
+        }
+        Self { start, body: out.len(), tagged: tag.is_some() }
+    }
+
+    /// Where the tag stands; empty if there is none.
+    #[must_use]
+    pub fn tag(&self) -> core::ops::Range<usize> {
+        let end = if self.tagged { self.body - b" OK ".len() } else { self.start };
+        self.start..end
+    }
+
+    /// Takes the reply back: there is none yet.
+    pub fn withdraw(&self, out: &mut Vec<u8>) {
+        out.truncate(self.start);
+    }
+
     /// Completes the reply and ends it.
     pub fn finish(&self, out: &mut Vec<u8>, outcome: Result<(), Refusal>, end: End) {
         self.complete(out, outcome);
@@ -188,6 +211,19 @@ pub mod push {
     /// `MSG from text`
     pub fn message(out: &mut Vec<u8>, from: Code<'_>, text: &[u8]) {
         words(out, &[b"MSG", from.as_bytes(), text]);
+    }
+
+    /// `ASK ticket from text`
+    pub fn question(out: &mut Vec<u8>, ticket: &str, from: Code<'_>, text: &[u8]) {
+        words(out, &[b"ASK", ticket.as_bytes(), from.as_bytes(), text]);
+    }
+
+    /// `@n` in front of another push
+    pub fn numbered(out: &mut Vec<u8>, number: u64, push: &[u8]) {
+        out.push(b'@');
+        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(push);
     }
 
     /// `VAL key text`

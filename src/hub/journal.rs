@@ -1,0 +1,421 @@
+//! What is to be kept, and what must not leave before it is: exactly once rests on this order.
+//!
+//! Changes gather in a batch. One batch at a time is on its way to the disk; meanwhile the next gathers. What an
+//! input wants sent is held with the batch that its changes are in, and leaves when that is committed. A batch that
+//! cannot be committed is tried again until it can be; nothing new is changed before.
+
+use core::ops::Range;
+
+use super::actions::{Action, Actions, Conn, Position, Target};
+use super::change::Change;
+use crate::limits::{GATHERED_BYTES, HELD_BYTES, KEPT_ACTIONS, KEPT_BYTES, RETRY_TIME, SAVE_TIME};
+use crate::moment::Moment;
+use crate::wire::{End, ErrorName, Refusal};
+
+/// Where in the bytes to be sent a tagged reply lies that must not leave before its batch is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// Where the tag begins.
+    pub(super) start: usize,
+    /// How long the tag is.
+    pub(super) tag: usize,
+    /// How long the reply is, its end included.
+    pub(super) length: usize,
+    /// Its end.
+    pub(super) end: End,
+}
+
+/// Changes, and what may leave once they are kept.
+#[derive(Debug, Default)]
+struct Batch {
+    changes: Vec<u8>,
+    /// Whether somebody waits for it.
+    awaited: bool,
+    bytes: Vec<u8>,
+    list: Vec<Action>,
+    marks: Vec<Mark>,
+    pushes: usize,
+}
+
+impl Batch {
+    /// Lets go what was held.
+    fn release(&mut self, out: &mut Actions) {
+        let base = out.bytes.len();
+        out.bytes.extend_from_slice(&self.bytes);
+        for mut action in self.list.drain(..) {
+            action.shift(|at| at + base);
+            out.list.push(action);
+        }
+        self.clear();
+    }
+
+    /// Forgets all, but keeps the memory, up to a bound.
+    fn clear(&mut self) {
+        self.changes.clear();
+        self.changes.shrink_to(KEPT_BYTES);
+        self.awaited = false;
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.list.clear();
+        self.list.shrink_to(KEPT_ACTIONS);
+        self.marks.clear();
+        self.marks.shrink_to(KEPT_ACTIONS);
+        self.pushes = 0;
+    }
+}
+
+/// Where the batch is that is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// There is none.
+    Free,
+    /// The store has it.
+    Committing,
+    /// The store could not commit it: it is to be tried again at this time.
+    Failed(Moment),
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(super) struct Journal {
+    keeps: bool,
+    next_id: u64,
+    gathering: Batch,
+    under_way: Batch,
+    way: Way,
+    /// The number of the batch that gathers; batches are numbered 1, 2, 3.
+    number: u64,
+    /// When the first change came to the batch that gathers.
+    since: Option<Moment>,
+    /// When the hub is to be woken for a commit.
+    pub(super) due: Option<Moment>,
+    /// What the present input wants sent must wait: its replies, its pushes.
+    holds_replies: bool,
+    holds_pushes: bool,
+    /// Tagged replies of the present input: in the buffer of replies, and those that have left it for the actions.
+    in_replies: Vec<Mark>,
+    in_actions: Vec<Mark>,
+    /// How many bytes are held for each connection.
+    per_conn: Vec<usize>,
+}
+
+impl Journal {
+    pub(super) fn new() -> Self {
+        Self {
+            keeps: false,
+            next_id: 1,
+            gathering: Batch::default(),
+            under_way: Batch::default(),
+            way: Way::Free,
+            number: 1,
+            since: None,
+            due: None,
+            holds_replies: false,
+            holds_pushes: false,
+            in_replies: Vec::new(),
+            in_actions: Vec::new(),
+            per_conn: Vec::new(),
+        }
+    }
+
+    /// Keeps what changes from now on.
+    pub(super) fn keep(&mut self) {
+        self.keeps = true;
+    }
+
+    /// A number for a session or a mailbox.
+    pub(super) fn new_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    /// Restores the next number.
+    pub(super) fn restore(&mut self, next_id: u64) {
+        self.next_id = self.next_id.max(next_id);
+    }
+
+    /// Adds a change to the batch that gathers.
+    pub(super) fn note(&mut self, now: Moment, change: &Change<'_>) {
+        if self.keeps {
+            change.write(&mut self.gathering.changes);
+            self.since.get_or_insert(now);
+        }
+    }
+
+    /// Holds the replies and pushes of the present input until what gathers is committed.
+    pub(super) fn hold(&mut self) {
+        self.holds_replies = self.keeps;
+        self.hold_pushes();
+    }
+
+    /// Holds the pushes of the present input until what gathers is committed.
+    pub(super) fn hold_pushes(&mut self) {
+        self.holds_pushes = self.keeps;
+        self.gathering.awaited |= self.keeps;
+    }
+
+    /// The number of the batch that gathers: what changes now is kept once that batch [`Self::is_committed`].
+    pub(super) fn batch(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether everything up to this batch is kept.
+    pub(super) fn is_committed(&self, batch: u64) -> bool {
+        let under_way = u64::from(self.way != Way::Free);
+        !self.keeps || batch + under_way < self.number
+    }
+
+    /// Whether the last commit failed.
+    pub(super) fn is_failing(&self) -> bool {
+        matches!(self.way, Way::Failed(_))
+    }
+
+    /// Why nothing may be changed now, if so.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        if self.is_failing() {
+            Some(DISK)
+        } else if self.gathering.changes.len() > GATHERED_BYTES || self.gathering.bytes.len() > HELD_BYTES {
+            Some(SLOW)
+        } else {
+            None
+        }
+    }
+
+    /// Notes that a tagged reply was appended to the replies: it is part of what is held.
+    pub(super) fn mark(&mut self, mark: Mark) {
+        if self.holds_replies {
+            self.in_replies.push(mark);
+        }
+    }
+
+    /// Notes that a tagged reply was appended to the actions' own bytes.
+    pub(super) fn mark_sent(&mut self, mark: Mark) {
+        if self.holds_replies {
+            self.in_actions.push(mark);
+        }
+    }
+
+    /// The first `length` bytes of the replies have been handed to the actions, at `range`, or dropped.
+    pub(super) fn replies_left(&mut self, length: usize, range: Option<Range<usize>>) {
+        if self.in_replies.is_empty() {
+            return;
+        }
+        let in_actions = &mut self.in_actions;
+        self.in_replies.retain_mut(|mark| {
+            if mark.start >= length {
+                mark.start -= length;
+                return true;
+            }
+            if let Some(range) = &range {
+                in_actions.push(Mark { start: range.start + mark.start, ..*mark });
+            }
+            false
+        });
+    }
+
+    /// Whether a connection has so much held for it that no more should be read from it.
+    pub(super) fn is_behind(&self, conn: Conn, most_bytes: usize) -> bool {
+        self.per_conn.get(conn.0 as usize).is_some_and(|&bytes| bytes > most_bytes)
+    }
+
+    /// Ends an input: takes out of the actions, from a position on, what must wait.
+    pub(super) fn settle(&mut self, from: Position, out: &mut Actions) {
+        if !self.keeps {
+            return;
+        }
+        let holds_pushes = self.holds_pushes || self.gathering.pushes + self.under_way.pushes > 0;
+        let any_conn = !self.per_conn.is_empty();
+        if self.holds_replies || holds_pushes || any_conn {
+            self.take(from, holds_pushes, out);
+        }
+        self.holds_replies = false;
+        self.holds_pushes = false;
+        self.in_actions.clear();
+        self.in_replies.clear();
+    }
+
+    fn take(&mut self, from: Position, holds_pushes: bool, out: &mut Actions) {
+        let base = self.gathering.bytes.len();
+        let mut any = false;
+        for action in out.list.get_mut(from.list..).unwrap_or_default() {
+            let waits = match action {
+                Action::Send { push: true, .. } => holds_pushes,
+                Action::Send { target, .. } => self.holds_replies || self.waits_for(*target),
+                Action::Close(conn) => self.waits_for(Target::Tcp(*conn)),
+                Action::Await { conn, .. } | Action::Answer { conn, .. } => {
+                    self.holds_replies || self.waits_for(Target::Tcp(*conn))
+                }
+                Action::Hold { .. } | Action::Nothing => false,
+            };
+            if waits {
+                let mut held = core::mem::replace(action, Action::Nothing);
+                held.shift(|at| at - from.bytes + base);
+                count(&mut self.per_conn, &held);
+                self.gathering.pushes += usize::from(matches!(held, Action::Send { push: true, .. }));
+                self.gathering.list.push(held);
+                any = true;
+            }
+        }
+        if any {
+            self.gathering.bytes.extend_from_slice(out.bytes.get(from.bytes..).unwrap_or_default());
+            let moved = |mark: &Mark| Mark { start: mark.start - from.bytes + base, ..*mark };
+            self.gathering.marks.extend(self.in_actions.iter().map(moved));
+            // Somebody waits for it now, be it only to keep an order.
+            self.gathering.awaited = true;
+        }
+        if out.list.get(from.list..).is_some_and(|list| list.iter().all(|action| *action == Action::Nothing))
+        {
+            out.list.truncate(from.list);
+            out.bytes.truncate(from.bytes);
+        }
+    }
+
+    /// Whether something for this connection is held already: its replies keep their order.
+    fn waits_for(&self, target: Target) -> bool {
+        match target {
+            Target::Tcp(conn) => self.is_behind(conn, 0),
+            Target::Udp { .. } => false,
+        }
+    }
+
+    /// A connection is gone: what is held for it must not reach the next one of its number.
+    pub(super) fn forget(&mut self, conn: Conn) {
+        // Pushes are not counted, so all are looked at wherever anything is held.
+        for action in self.gathering.list.iter_mut().chain(&mut self.under_way.list) {
+            if action.conn() == Some(conn) {
+                *action = Action::Nothing;
+            }
+        }
+        if let Some(bytes) = self.per_conn.get_mut(conn.0 as usize) {
+            *bytes = 0;
+        }
+    }
+
+    /// Puts a batch on its way, if there is one to commit now: [`Self::under_way`].
+    pub(super) fn begin(&mut self, now: Moment) -> bool {
+        match self.way {
+            Way::Committing => return false,
+            Way::Failed(again) if now < again => return false,
+            Way::Failed(_) => {}
+            Way::Free => {
+                let is_old = self.since.is_some_and(|since| now >= since + SAVE_TIME);
+                if self.gathering.changes.is_empty() || !(self.gathering.awaited || is_old) {
+                    return false;
+                }
+                let uptime_ms = u64::try_from(now.since_start().as_millis()).unwrap_or(u64::MAX);
+                let clock = Change::Clock { uptime_ms, next_id: self.next_id };
+                clock.write(&mut self.gathering.changes);
+                core::mem::swap(&mut self.gathering, &mut self.under_way);
+                self.number += 1;
+                self.since = None;
+            }
+        }
+        self.way = Way::Committing;
+        true
+    }
+
+    /// The changes on their way.
+    pub(super) fn under_way(&self) -> &[u8] {
+        &self.under_way.changes
+    }
+
+    /// When [`Self::begin`] may yield a batch without anything else happening.
+    pub(super) fn wakes(&self) -> Option<Moment> {
+        match self.way {
+            Way::Committing => None,
+            Way::Failed(again) => Some(again),
+            Way::Free => self.since.map(|since| since + SAVE_TIME),
+        }
+    }
+
+    /// Lets nothing wait for company: [`Self::begin`] yields what there is.
+    pub(super) fn hurry(&mut self) {
+        self.gathering.awaited |= !self.gathering.changes.is_empty();
+    }
+
+    /// The batch is committed: what was held with it leaves.
+    pub(super) fn committed(&mut self, out: &mut Actions) {
+        if self.way != Way::Committing {
+            return;
+        }
+        self.way = Way::Free;
+        self.under_way.release(out);
+        if self.gathering.changes.is_empty() {
+            // What waited there did so only to keep its order.
+            self.gathering.release(out);
+        }
+        self.recount();
+    }
+
+    /// The batch could not be committed. Whoever waits is told so; only pushes, which nobody waits for, stay.
+    pub(super) fn failed(&mut self, now: Moment, out: &mut Actions) {
+        if self.way != Way::Committing {
+            return;
+        }
+        self.way = Way::Failed(now + RETRY_TIME);
+        for batch in [&mut self.under_way, &mut self.gathering] {
+            batch.marks.sort_unstable_by_key(|mark| mark.start);
+            for action in core::mem::take(&mut batch.list) {
+                if matches!(action, Action::Send { push: true, .. }) {
+                    batch.list.push(action);
+                } else {
+                    refuse(batch, action, out);
+                }
+            }
+            batch.marks.clear();
+        }
+        self.recount();
+    }
+
+    /// Counts anew what is held for each connection.
+    fn recount(&mut self) {
+        self.per_conn.clear();
+        for action in self.gathering.list.iter().chain(&self.under_way.list) {
+            count(&mut self.per_conn, action);
+        }
+    }
+}
+
+/// Counts what is held for a connection.
+fn count(per_conn: &mut Vec<usize>, held: &Action) {
+    let (conn, bytes) = match held {
+        Action::Send { target: Target::Tcp(conn), range, push: false } => (*conn, range.len()),
+        Action::Close(conn) | Action::Await { conn, .. } | Action::Answer { conn, .. } => (*conn, 1),
+        Action::Send { .. } | Action::Hold { .. } | Action::Nothing => return,
+    };
+    let index = conn.0 as usize;
+    if per_conn.len() <= index {
+        per_conn.resize(index + 1, 0);
+    }
+    if let Some(sum) = per_conn.get_mut(index) {
+        *sum += bytes;
+    }
+}
+
+/// Sends a held reply with its tagged parts replaced by the word that they are not kept.
+fn refuse(batch: &Batch, action: Action, out: &mut Actions) {
+    let Action::Send { target, range, push: false } = action else {
+        out.list.push(action);
+        return;
+    };
+    let first = batch.marks.partition_point(|mark| mark.start < range.start);
+    let inside = batch.marks.get(first..).unwrap_or_default().iter();
+    let slice = |range: Range<usize>| batch.bytes.get(range).unwrap_or_default();
+    let (start, mut at) = (out.bytes.len(), range.start);
+    for mark in inside.take_while(|mark| mark.start < range.end) {
+        out.bytes.extend_from_slice(slice(at..mark.start + mark.tag));
+        out.bytes.extend_from_slice(b" ERR ");
+        out.bytes.extend_from_slice(DISK.name.as_str().as_bytes());
+        out.bytes.push(b' ');
+        out.bytes.extend_from_slice(DISK.why.as_bytes());
+        out.bytes.extend_from_slice(mark.end.as_bytes());
+        at = mark.start + mark.length;
+    }
+    out.bytes.extend_from_slice(slice(at..range.end));
+    let range = start..out.bytes.len();
+    out.list.push(Action::Send { target, range, push: false });
+}
+
+const DISK: Refusal = Refusal::new(ErrorName::Disk, "nothing can be saved now, send the same line again");
+const SLOW: Refusal = Refusal::new(ErrorName::Busy, "the disk cannot follow, send the same line again");

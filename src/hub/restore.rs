@@ -1,0 +1,139 @@
+//! Begins where an earlier hub ended: reads what was kept.
+
+use std::collections::BTreeMap;
+
+use super::Hub;
+use super::change::{Change, Damage};
+use super::directory::Slot;
+use super::mailbox::Letter;
+use super::settings::Settings;
+use crate::moment::Moment;
+use crate::names::{Code, Key, Pattern, Ticket};
+use crate::wire::Number;
+
+/// Sessions and mailboxes by their numbers in the state.
+#[derive(Default)]
+struct Known {
+    sessions: BTreeMap<u64, Slot>,
+    mailboxes: BTreeMap<u64, Slot>,
+}
+
+impl Hub {
+    /// A hub that goes on from these batches, oldest first, and keeps what changes from now on. Time goes on from
+    /// where they ended: see [`Hub::started`].
+    ///
+    /// # Errors
+    /// A row cannot be read, or contradicts the others; it is not known which of them is wrong.
+    pub fn restore(settings: Settings, seed: u64, batches: &[u8]) -> Result<Self, Damage> {
+        let mut uptime_ms = 0;
+        for change in Change::read(batches) {
+            if let Change::Clock { uptime_ms: later, .. } = change? {
+                uptime_ms = later.max(uptime_ms);
+            }
+        }
+        let now = Moment::after_start(core::time::Duration::from_millis(uptime_ms));
+        let mut hub = Self::new(settings, now, seed);
+        let mut known = Known::default();
+        for change in Change::read(batches) {
+            hub.take(now, &change?, &mut known)?;
+        }
+        hub.journal.keep();
+        hub.wake_restored(now);
+        Ok(hub)
+    }
+
+    fn take(&mut self, now: Moment, change: &Change<'_>, known: &mut Known) -> Result<(), Damage> {
+        match *change {
+            Change::Clock { next_id, .. } => self.journal.restore(next_id),
+            Change::Value { key, text, maker } => {
+                let key = Key::parse(key.as_bytes()).ok_or(NAME)?;
+                self.values.restore(key, text, maker);
+            }
+            Change::ValueGone { key } => {
+                let key = Key::parse(key.as_bytes()).ok_or(NAME)?;
+                // It may be gone already.
+                let _ = self.values.delete(key);
+            }
+            Change::Session { id, .. } => {
+                let slot = self.sessions.restore(now, change).ok_or(SESSION)?;
+                known.sessions.insert(id, slot);
+            }
+            Change::SessionGone { id } => {
+                if let Some(slot) = known.sessions.remove(&id) {
+                    self.sessions.forget(slot);
+                }
+            }
+            Change::Reply { session, number, line, outcome } => {
+                let slot = *known.sessions.get(&session).ok_or(SESSION)?;
+                let number = Number::new(number).ok_or(SESSION)?;
+                self.sessions.record(slot, number, line, outcome);
+            }
+            Change::Mailbox { .. }
+            | Change::Delivery { .. }
+            | Change::MailboxGone { .. }
+            | Change::Letter { .. }
+            | Change::Watch { .. }
+            | Change::WatchGone { .. } => return self.take_mail(change, known).ok_or(MAILBOX),
+        }
+        Ok(())
+    }
+
+    fn take_mail(&mut self, change: &Change<'_>, known: &mut Known) -> Option<()> {
+        let find = |known: &Known, id: u64| known.mailboxes.get(&id).copied();
+        match *change {
+            Change::Mailbox { id, code, name, opener, joined_ms } => {
+                let joined = Moment::after_start(core::time::Duration::from_millis(joined_ms));
+                if let Some(mailbox) = find(known, id).and_then(|slot| self.mailboxes.get_mut(slot)) {
+                    mailbox.joined = joined;
+                    return Some(());
+                }
+                let code = Code::parse(code.as_bytes())?;
+                let name = Ticket::parse(name.as_bytes())?;
+                if self.mailboxes.find(code).is_some() {
+                    return None;
+                }
+                known.mailboxes.insert(id, self.mailboxes.open(code, id, name.as_str(), opener, joined));
+            }
+            Change::MailboxGone { id } => {
+                if let Some(slot) = known.mailboxes.remove(&id) {
+                    self.box_watches.leave(slot);
+                    self.mailboxes.delete(slot);
+                }
+            }
+            Change::Delivery { mailbox, sent, acked } => {
+                self.mailboxes.restore_delivery(find(known, mailbox)?, sent, acked)?;
+            }
+            Change::Letter { mailbox, number, ref content } => {
+                self.mailboxes.restore_letter(find(known, mailbox)?, number, Letter::restore(content))?;
+            }
+            Change::Watch { mailbox, pattern } => {
+                self.box_watches.watch(find(known, mailbox)?, pattern, usize::MAX).then_some(())?;
+            }
+            Change::WatchGone { mailbox, pattern } => {
+                self.box_watches.unwatch(find(known, mailbox)?, Pattern::parse(pattern.as_bytes())?);
+            }
+            Change::Clock { .. }
+            | Change::Value { .. }
+            | Change::ValueGone { .. }
+            | Change::Session { .. }
+            | Change::SessionGone { .. }
+            | Change::Reply { .. } => return None,
+        }
+        Some(())
+    }
+
+    /// Sets the deadlines of what was restored.
+    fn wake_restored(&mut self, now: Moment) {
+        for slot in self.sessions.slots() {
+            self.wake_session(slot);
+        }
+        let mailboxes: Vec<Slot> = self.mailboxes.iter().map(|(slot, _)| slot).collect();
+        for slot in mailboxes {
+            self.wake_mailbox(now, slot);
+        }
+    }
+}
+
+const NAME: Damage = Damage("a name is none");
+const SESSION: Damage = Damage("a session contradicts itself");
+const MAILBOX: Damage = Damage("a mailbox contradicts itself");
