@@ -168,3 +168,36 @@ fn a_question_to_a_listener_is_shown_with_its_ticket() {
     assert_eq!(shown, serde_json::json!({"from": "bob", "question": "how warm?", "ticket": "t0k3n"}));
     end(child);
 }
+
+#[test]
+fn a_terminal_that_is_closed_ends_it_well_unless_it_was_told_to_outlive_that() {
+    for ignored in [false, true] {
+        let (go, gone) = std::sync::mpsc::sync_channel(1);
+        let hub = Hub::udp(move |line| match (line, request(line)) {
+            (_, "JOIN ann ack") => vec![tagged(line, "OK joined ann 1/9 box1"), push("@1 MSG bob one")],
+            ("ACK 1", _) => {
+                gone.recv().unwrap();
+                vec![push("@2 MSG bob two")]
+            }
+            (_, "BYE") => vec![tagged(line, "OK bye")],
+            _ => Vec::new(),
+        });
+        let listen = hub.pigeon(&["listen", "--as", "ann"]);
+        let mut command = Command::new("sh");
+        let script = if ignored { "trap '' HUP; exec \"$0\" \"$@\"" } else { "exec \"$0\" \"$@\"" };
+        command.args(["-c", script]).arg(listen.get_program()).args(listen.get_args());
+        command.env("PIGEON_HUB", hub.address.to_string()).stdin(Stdio::null());
+        let (mut child, mut lines) = start(command);
+        assert_eq!(lines.next().as_deref(), Some("bob: one"));
+        let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+        go.send(()).unwrap();
+        if ignored {
+            assert_eq!(lines.next().as_deref(), Some("bob: two"));
+            end(child);
+        } else {
+            assert_eq!(child.wait().unwrap().code(), Some(0));
+        }
+        assert_eq!(request(hub.heard().last().unwrap()), "BYE");
+    }
+}

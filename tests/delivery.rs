@@ -14,7 +14,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
 
 use common::relay::Relay;
 use common::{Daemon, PATIENCE, ask};
@@ -189,7 +188,8 @@ fn a_watcher_sees_the_newest_value_and_a_chat_sees_both_sides() {
     assert_eq!(watcher.end(), Vec::<String>::new());
     let listener = Running::start(&hub, &["listen", "--as", "ann"]);
     await_code(&socket, "ann");
-    let mut chat = pigeon(&hub, &["chat", "--as", "bob"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut chat =
+        pigeon(&hub, &["chat", "--as", "bob"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     chat.stdin.take().unwrap().write_all(b"@ann one\ntwo\n").unwrap();
     assert_eq!([listener.line(), listener.line()], ["bob: one", "bob: two"]);
     assert_eq!(chat.wait().unwrap().code(), Some(0));

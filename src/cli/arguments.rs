@@ -69,6 +69,8 @@ pub(super) enum Color {
 pub(super) enum Command {
     /// Join, send what is typed to everyone, and show what comes: @CODE TEXT sends to one, BYE ends
     ///
+    /// What comes is acknowledged when it is shown, and survives restarts of the hub. At the end the mailbox is deleted.
+    ///
     /// JSON: `{"from":"bob","text":"hi"}` for what others send, {"reached":2} or {"reply":"sent"} for replies.
     Chat,
     /// Send plain text, as a program without tags does, and print the reply
@@ -119,16 +121,18 @@ pub(super) enum Command {
     /// If it fails, takes too long (then it is killed, with all that it started) or prints too much, the answer is
     /// "ERR " and the reason. A command may print such an answer itself.
     ///
-    /// A question counts as taken before its command starts: nothing that a command does is done twice because this
-    /// program was restarted. More questions than may run at once wait in order, up to 256.
+    /// A question counts as taken before its command starts: if this program is killed meanwhile, the question is lost
+    /// rather than the command run a second time. Questions beyond those that may run at once wait in order, up to 256;
+    /// whoever asks more gets an error at once.
     ///
     /// JSON: `{"from":"bob","question":"hi","answer":"21.5"}` for each that was answered
     Answer(AnswerOptions),
     /// Join and print what others send, until Ctrl+C
     ///
-    /// What comes is acknowledged when it is printed, and survives restarts of the hub. At Ctrl+C or SIGTERM the
-    /// mailbox is deleted, unless --keep is given; killed in any other way it stays, and mail waits at the hub for
-    /// whoever joins next with the same --as CODE.
+    /// What comes is acknowledged when it is printed, and survives restarts of the hub. At Ctrl+C, SIGTERM or SIGHUP
+    /// the mailbox is deleted, so that senders learn that nobody is there, unless --keep is given. If the program is
+    /// killed it stays, too: then mail waits at the hub for whoever listens next with the same --as CODE, and the last
+    /// lines may be printed again.
     ///
     /// JSON: `{"from":"bob","text":"hi"}`; if the text is not UTF-8 also `"bytes":[104,255]`. A question that nobody
     /// here will answer: `{"from":"bob","question":"hi","ticket":"..."}`
@@ -188,6 +192,9 @@ pub(super) enum Command {
         pattern: Option<String>,
     },
     /// Print matching values and each change of them, until Ctrl+C
+    ///
+    /// Each value that is printed was the newest when it left the hub: of changes in quick succession some are left
+    /// out, but never the last.
     ///
     /// JSON: `{"key":"a","value":"5"}`, or {"key":"a","gone":true} when it is deleted
     Watch {

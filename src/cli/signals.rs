@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use procfs::process::Process;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
 use super::exit::Failure;
 
@@ -17,8 +18,10 @@ pub(super) struct Interrupt(UnixStream);
 impl Interrupt {
     pub(super) fn register() -> Result<Self, Failure> {
         let (heard, told) = UnixStream::pair()?;
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::low_level::pipe::register(signal, told.try_clone()?)?;
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            if signal != SIGHUP || !is_hangup_ignored() {
+                signal_hook::low_level::pipe::register(signal, told.try_clone()?)?;
+            }
         }
         Ok(Self(heard))
     }
@@ -65,4 +68,10 @@ impl AsFd for Interrupt {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Whether whoever started this program wants it to outlive its terminal, as nohup does.
+fn is_hangup_ignored() -> bool {
+    let ignored = Process::myself().and_then(|process| process.status()).map(|status| status.sigign);
+    ignored.is_ok_and(|ignored| ignored & 1 << (SIGHUP - 1) != 0)
 }

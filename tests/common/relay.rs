@@ -24,12 +24,12 @@ const LOOK: Duration = Duration::from_millis(20);
 impl Relay {
     /// Starts a relay that drops and repeats so many of a hundred datagrams, and holds some back.
     pub fn start(daemon: SocketAddr, drops: u8, repeats: u8) -> Self {
-        let front = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = front.local_addr().unwrap();
+        let front = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket");
+        let address = front.local_addr().expect("its address");
         let (ends, lost, repeated) = <(Arc<AtomicBool>, Arc<AtomicU32>, Arc<AtomicU32>)>::default();
         let mut relay = Running {
             front,
-            back: UdpSocket::bind("127.0.0.1:0").unwrap(),
+            back: UdpSocket::bind("127.0.0.1:0").expect("a UDP socket"),
             daemon,
             client: None,
             held: None,
@@ -75,12 +75,12 @@ impl Running {
         let mut buffer = [0; 2048];
         for to_daemon in [true, false] {
             let socket = if to_daemon { &self.front } else { &self.back };
-            socket.set_read_timeout(Some(LOOK / 10)).unwrap();
+            socket.set_read_timeout(Some(LOOK / 10)).expect("a timeout");
             let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
             if to_daemon {
                 self.client = Some(from);
             }
-            self.treat(to_daemon, &buffer[..length]);
+            self.treat(to_daemon, buffer.get(..length).unwrap_or_default());
         }
     }
 
