@@ -10,6 +10,9 @@ mod holder;
 mod journal;
 mod options;
 mod run;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the loop does not use it yet"))]
+#[cfg_attr(test, expect(unused_imports, reason = "the loop does not use it yet"))]
+mod store;
 mod streams;
 mod systemd;
 mod tcp;

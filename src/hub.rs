@@ -16,11 +16,13 @@ mod journal;
 mod lists;
 mod mailbox;
 mod names;
+mod questions;
 mod requests;
 mod restore;
 mod sessions;
 mod settings;
 mod streams;
+mod tagged;
 mod tally;
 mod timers;
 mod values;
@@ -264,8 +266,7 @@ impl Hub {
                 timers::Due::Delivery(slot) => self.delivery_due(now, slot, out),
                 timers::Due::Mailbox(slot) => self.mailbox_due(now, slot),
                 timers::Due::Question(number) => self.question_due(now, number, out),
-                // Whoever ticks asks for a batch afterwards.
-                timers::Due::Save => self.journal.due = None,
+                timers::Due::Save => self.journal.wake(),
             }
         }
         self.settle(start, out);

@@ -196,7 +196,8 @@ impl Asks {
                 break;
             }
         }
-        while let Some(part) = queue.pop_front_if(|part| !matches!(part, Part::Question(_))) {
+        while let Some(Part::Bytes(_) | Part::Close) = queue.front() {
+            let Some(part) = queue.pop_front() else { return };
             match part {
                 Part::Bytes(bytes) => out.reply(Target::Tcp(conn), &bytes),
                 Part::Close => out.list.push(Action::Close(conn)),

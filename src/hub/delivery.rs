@@ -1,21 +1,20 @@
-//! From one client to others: SEND, ALL, ASK, ANSWER and ACK, and how what waits in a mailbox is delivered.
+//! From one client to others: SEND, ALL and ACK, and how what waits in a mailbox is delivered.
 
-use super::actions::{Action, Actions, Fanout, Target};
-use super::asks::{Question, Tagged};
+use super::actions::{Actions, Fanout, Target};
 use super::change::Change;
 use super::directory::Slot;
-use super::journal::Mark;
 use super::mailbox::{self, Letter};
+use super::requests::JOIN_FIRST;
 use super::timers::Due;
 use super::{Asker, Hub};
 use crate::limits::MAILBOX_IDLE;
 use crate::moment::Moment;
-use crate::names::{Code, Key, Ticket};
-use crate::wire::{End, ErrorName, Number, Refusal, Reply, push};
+use crate::names::{Code, Key};
+use crate::wire::{ErrorName, Number, Refusal, push};
 
 /// What became of a text to one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Delivered {
+pub(super) enum Delivered {
     /// It is on its way.
     Sent,
     /// It waits in the client's mailbox.
@@ -31,8 +30,8 @@ impl Hub {
         body: &mut Vec<u8>,
         out: &mut Actions,
     ) -> Result<(), Refusal> {
-        let place = asker.place.ok_or(super::requests::JOIN_FIRST)?;
-        let from = self.clients.code(place).ok_or(super::requests::JOIN_FIRST)?.as_str().to_owned();
+        let place = asker.place.ok_or(JOIN_FIRST)?;
+        let from = self.clients.code(place).ok_or(JOIN_FIRST)?.as_str().to_owned();
         let delivered =
             self.deliver(asker.now, &from, code, out, |bytes, from| push::message(bytes, from, text))?;
         body.extend_from_slice(match delivered {
@@ -43,7 +42,7 @@ impl Hub {
     }
 
     /// Hands a push to the client of a code, through its mailbox if it has one.
-    fn deliver(
+    pub(super) fn deliver(
         &mut self,
         now: Moment,
         from: &str,
@@ -51,7 +50,7 @@ impl Hub {
         out: &mut Actions,
         encode: impl FnOnce(&mut Vec<u8>, Code<'_>),
     ) -> Result<Delivered, Refusal> {
-        let sender = Code::parse(from.as_bytes()).ok_or(super::requests::JOIN_FIRST)?;
+        let sender = Code::parse(from.as_bytes()).ok_or(JOIN_FIRST)?;
         if let Some(mailbox) = self.mailboxes.find(to) {
             self.mailboxes.has_room(mailbox, sender, self.mailbox_bounds())?;
             let mut push = Vec::new();
@@ -73,9 +72,9 @@ impl Hub {
         body: &mut Vec<u8>,
         out: &mut Actions,
     ) -> Result<(), Refusal> {
-        let place = asker.place.ok_or(super::requests::JOIN_FIRST)?;
-        let code = self.clients.code(place).ok_or(super::requests::JOIN_FIRST)?.as_str().to_owned();
-        let sender = Code::parse(code.as_bytes()).ok_or(super::requests::JOIN_FIRST)?;
+        let place = asker.place.ok_or(JOIN_FIRST)?;
+        let code = self.clients.code(place).ok_or(JOIN_FIRST)?.as_str().to_owned();
+        let sender = Code::parse(code.as_bytes()).ok_or(JOIN_FIRST)?;
         let mut fanout = Fanout::new(out, |bytes| push::message(bytes, sender, text));
         let mut others = core::mem::take(&mut self.watchers);
         others.extend(self.clients.iter().map(|(slot, _)| slot).filter(|&slot| slot != place));
@@ -274,131 +273,9 @@ impl Hub {
             self.delete_mailbox(now, slot);
         }
     }
-
-    /// Asks a client; the reply comes with its answer.
-    pub(super) fn ask(
-        &mut self,
-        asker: &mut Asker,
-        code: Code<'_>,
-        text: &[u8],
-        end: End,
-        out: &mut Actions,
-    ) -> Result<(), Refusal> {
-        let place = asker.place.ok_or(super::requests::JOIN_FIRST)?;
-        let from = self.clients.code(place).ok_or(super::requests::JOIN_FIRST)?.as_str().to_owned();
-        let number = self.asks.open(asker.target, asker.from, end, code)?;
-        let ticket = self.asks.get(number).map_or_else(String::new, |question| question.ticket().to_owned());
-        let delivered = self.deliver(asker.now, &from, code, out, |bytes, from| {
-            push::question(bytes, &ticket, from, text);
-        });
-        if let Err(refusal) = delivered {
-            self.asks.close(number);
-            return Err(refusal);
-        }
-        if let Some(question) = self.asks.get_mut(number) {
-            let due = asker.now + self.settings.ask_timeout;
-            self.timers.reset(&mut question.due, Some(due), Due::Question(number));
-        }
-        asker.asked = Some(number);
-        Ok(())
-    }
-
-    /// Hands an answer to whoever asked.
-    pub(super) fn answer(
-        &mut self,
-        asker: &Asker,
-        ticket: Ticket<'_>,
-        text: &[u8],
-        out: &mut Actions,
-    ) -> Result<(), Refusal> {
-        let place = asker.place.ok_or(super::requests::JOIN_FIRST)?;
-        let code = self.clients.code(place).ok_or(super::requests::JOIN_FIRST)?;
-        let number = self.asks.find(ticket.as_str(), code).ok_or(NO_SUCH_TICKET)?;
-        self.end_question(asker.now, number, Ok(text), out);
-        Ok(())
-    }
-
-    /// A question was not answered in time.
-    pub(super) fn question_due(&mut self, now: Moment, number: u64, out: &mut Actions) {
-        if let Some(question) = self.asks.get_mut(number) {
-            question.due = None;
-        }
-        self.end_question(now, number, Err(TIMEOUT), out);
-    }
-
-    /// Ends all questions: the hub stops, and would not hear the answers.
-    pub(super) fn end_questions(&mut self, now: Moment, out: &mut Actions) {
-        for number in self.asks.numbers() {
-            self.end_question(now, number, Err(STOPPING), out);
-        }
-    }
-
-    fn end_question(&mut self, now: Moment, number: u64, outcome: Result<&[u8], Refusal>, out: &mut Actions) {
-        let Some(mut question) = self.asks.close(number) else { return };
-        self.timers.reset(&mut question.due, None, Due::Question(number));
-        let start = out.bytes.len();
-        let tag = question.tagged.as_ref().map(|tagged| &*tagged.tag);
-        let reply = Reply::begin_with(&mut out.bytes, tag);
-        out.bytes.extend_from_slice(outcome.unwrap_or_default());
-        reply.complete(&mut out.bytes, outcome.map(|_| ()));
-        let is_answer = outcome.err().is_none_or(|refusal| !refusal.name.is_no_answer());
-        if let Some(tagged) = question.tagged.as_ref().filter(|_| is_answer) {
-            self.record_answer(now, tagged, reply.outcome(&out.bytes), outcome.is_ok());
-        }
-        out.bytes.extend_from_slice(question.end.as_bytes());
-        if out.bytes.len() == start && question.holds_up().is_some() {
-            out.bytes.extend_from_slice(End::Lf.as_bytes());
-        }
-        self.answer_question(now, number, &question, start, out);
-    }
-
-    /// Records how a question ended; that it was not answered was recorded when it was asked.
-    fn record_answer(&mut self, now: Moment, tagged: &Tagged, outcome: &[u8], answered: bool) {
-        let slot = tagged.session;
-        if self.sessions.id(slot) != Some(tagged.session_id) {
-            return;
-        }
-        self.sessions.record(slot, tagged.number, tagged.fingerprint, outcome);
-        if answered {
-            let (session, number, line) = (tagged.session_id, tagged.number.get(), tagged.fingerprint);
-            self.journal.note(now, &Change::Reply { session, number, line, outcome });
-            self.sessions.changes(slot, self.journal.batch());
-        }
-        if !self.journal.is_committed(self.sessions.batch(slot)) {
-            self.journal.hold();
-        }
-    }
-
-    /// Sends the reply that stands at the end of the bytes.
-    fn answer_question(
-        &mut self,
-        now: Moment,
-        number: u64,
-        question: &Question,
-        start: usize,
-        out: &mut Actions,
-    ) {
-        let range = start..out.bytes.len();
-        let Some(target) = question.target else { return };
-        if let Some(tagged) = &question.tagged {
-            let (tag, length) = (tagged.tag.len(), range.len());
-            self.journal.mark_sent(Mark { start, tag, length, end: question.end });
-        }
-        match (question.holds_up(), target) {
-            (Some(conn), _) => out.list.push(Action::Answer { conn, question: number, range }),
-            (None, Target::Udp { to, .. }) if !self.access.send(now, to.ip(), range.len()) => {
-                self.counters.over_budget += 1;
-            }
-            (None, _) => out.list.push(Action::Send { target, range, push: false }),
-        }
-    }
 }
 
 const NO_SUCH_CLIENT: Refusal =
     Refusal::new(ErrorName::NoSuchClient, "nobody is joined under this code, see WHO");
 const OVER_BUDGET: Refusal =
     Refusal::new(ErrorName::Busy, "too much was sent to this client, try in a second");
-const NO_SUCH_TICKET: Refusal =
-    Refusal::new(ErrorName::NoSuchTicket, "no such question waits for your answer, it may be too late");
-pub(super) const TIMEOUT: Refusal = Refusal::new(ErrorName::Timeout, "the client did not answer in time");
-const STOPPING: Refusal = Refusal::new(ErrorName::Stopping, "the hub stops, ask again");

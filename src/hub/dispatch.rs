@@ -4,20 +4,15 @@ use core::net::SocketAddr;
 
 use super::access::Access;
 use super::actions::{Action, Actions, Target, Via};
-use super::asks::Tagged;
 use super::brake::Brake;
-use super::change::Change;
 use super::journal::Mark;
-use super::sessions::{self, Verdict, fingerprint};
 use super::settings::TextReply;
-use super::timers::Due;
-use super::{Asker, Hub, Slot};
+use super::{Asker, Hub};
 use crate::limits::{DATAGRAM_TURN_BYTES, KEPT_BYTES, REPLY_DATAGRAM_BYTES};
 use crate::moment::Moment;
-use crate::names::{Code, Key};
+use crate::names::Key;
 use crate::wire::{
-    Command, Datagram, ErrorName, Kind, Lines, Message, Refusal, Reply, Request, Tag, Word, datagram,
-    text_end,
+    Command, Datagram, ErrorName, Kind, Lines, Message, Refusal, Reply, Request, Word, datagram, text_end,
 };
 
 /// The refusal of a datagram or line that is too long.
@@ -27,8 +22,6 @@ const OVER_BUDGET: Refusal =
     Refusal::new(ErrorName::Busy, "too much was sent to your address, try in a second");
 const TOO_MUCH: Refusal =
     Refusal::new(ErrorName::Busy, "this datagram asks for too much at once, send less in one");
-const NO_KEYS: Refusal =
-    Refusal::new(ErrorName::Denied, "this hub has no keys, send the tag without a proof");
 const GUESTS: Refusal = Refusal::new(ErrorName::Denied, "not for guests here (access.guests), JOIN first");
 
 impl Hub {
@@ -129,7 +122,7 @@ impl Hub {
             self.counters.over_budget += 1;
             None
         };
-        self.journal.replies_left(replies.len(), range);
+        self.journal.replies_left(replies.len(), range.as_ref());
     }
 
     /// Answers one line of a datagram; `false` if it has no reply.
@@ -259,7 +252,7 @@ impl Hub {
     }
 
     /// Does what is asked, if it may be.
-    fn perform(
+    pub(super) fn perform(
         &mut self,
         asker: &mut Asker,
         request: &Request<'_>,
@@ -291,150 +284,6 @@ impl Hub {
                 Err(GUESTS)
             }
             Some(_) | None => Ok(command),
-        }
-    }
-
-    /// Does a tagged request, unless it was done, and completes its reply.
-    fn tagged(
-        &mut self,
-        asker: &mut Asker,
-        tag: &Tag<'_>,
-        request: &Request<'_>,
-        reply: &Reply,
-        replies: &mut Vec<u8>,
-        out: &mut Actions,
-    ) {
-        let kind = request.kind();
-        let print = fingerprint(request.line);
-        let session = match self.session(asker, tag) {
-            Ok(session) => session,
-            Err(refusal) => return reply.complete(replies, Err(self.refused(asker.from, refusal, out))),
-        };
-        let is_kept = self.journal.is_committed(self.sessions.batch(session));
-        match self.sessions.check(asker.now, session, (tag.number, kind, print)) {
-            Ok(Verdict::Do) => {}
-            Ok(Verdict::Done(_)) if !is_kept && self.journal.is_failing() => {
-                return reply.complete(replies, self.journal.refusal().map_or(Ok(()), Err));
-            }
-            Ok(Verdict::Done(outcome)) => {
-                reply.replay(replies, outcome);
-                return self.hold_unless(is_kept);
-            }
-            Ok(Verdict::Asked(question)) => {
-                asker.asked = Some(question);
-                return;
-            }
-            Err(refusal) => return reply.complete(replies, Err(self.refused(asker.from, refusal, out))),
-        }
-        let outcome = self.perform(asker, request, replies, out);
-        reply.complete(replies, outcome);
-        match (kind, outcome) {
-            (Kind::Place, Ok(())) => self.placed(asker, session, tag, print, request),
-            (Kind::Read, _) | (Kind::Place, Err(_)) => {}
-            (Kind::Change, Err(refusal)) if refusal.name.is_no_answer() => {}
-            (Kind::Change, _) => {
-                self.record(asker, session, tag, print, reply.outcome(replies));
-            }
-        }
-        let is_kept = self.journal.is_committed(self.sessions.batch(session));
-        self.hold_unless(is_kept || self.journal.is_failing());
-    }
-
-    fn hold_unless(&mut self, is_kept: bool) {
-        if !is_kept {
-            self.journal.hold();
-        }
-    }
-
-    /// Records what a change came to; of a question, that it was asked, which is kept as if nobody had answered.
-    fn record(&mut self, asker: &Asker, slot: Slot, tag: &Tag<'_>, line: u64, outcome: &[u8]) {
-        let Some(id) = self.sessions.id(slot) else { return };
-        let (session, number) = (id, tag.number.get());
-        if let Some(question) = asker.asked {
-            let mut unanswered = Vec::new();
-            Reply::begin_with(&mut unanswered, None).complete(&mut unanswered, Err(super::delivery::TIMEOUT));
-            self.journal.note(asker.now, &Change::Reply { session, number, line, outcome: &unanswered });
-            self.sessions.record_asked(slot, tag.number, line, question);
-            let mut text = Vec::new();
-            tag.write(&mut text);
-            if let Some(question) = self.asks.get_mut(question) {
-                let (number, tag) = (tag.number, text.into());
-                let tagged = Tagged { session: slot, session_id: id, number, fingerprint: line, tag };
-                question.tagged = Some(tagged);
-            }
-        } else {
-            self.journal.note(asker.now, &Change::Reply { session, number, line, outcome });
-            self.sessions.record(slot, tag.number, line, outcome);
-        }
-        self.sessions.changes(slot, self.journal.batch());
-        self.counters.kept += 1;
-    }
-
-    /// The tag's session, opened if it is its first request.
-    fn session(&mut self, asker: &Asker, tag: &Tag<'_>) -> Result<Slot, Refusal> {
-        if tag.mac.is_some() {
-            return Err(NO_KEYS);
-        }
-        let bounds = sessions::Bounds {
-            sessions: self.settings.sessions,
-            per_address: self.settings.sessions_per_address,
-        };
-        let journal = &mut self.journal;
-        let new_id = || journal.refusal().map_or_else(|| Ok(journal.new_id()), Err);
-        let opened = self.sessions.find_or_open(asker.now, tag, asker.address(), bounds, new_id)?;
-        let (session, is_new) = opened;
-        if is_new {
-            self.wake_session(session);
-            self.note_session(asker.now, session);
-        }
-        Ok(session)
-    }
-
-    fn placed(&mut self, asker: &Asker, session: Slot, tag: &Tag<'_>, print: u64, request: &Request<'_>) {
-        let bye = request.command == Ok(Command::Bye);
-        self.sessions.placed(session, tag.number, print, bye);
-        if let Ok(Command::Join { code, .. }) = request.command {
-            self.claim(asker.now, code, Some(session));
-        }
-        if bye {
-            self.wake_session(session);
-        }
-        if !asker.unchanged {
-            self.note_session(asker.now, session);
-        }
-    }
-
-    /// Notes who joined last under a code.
-    fn claim(&mut self, now: Moment, code: Code<'_>, session: Option<Slot>) {
-        if let Some(superseded) = self.sessions.claim(code, session) {
-            self.note_session(now, superseded);
-        }
-    }
-
-    /// Keeps a session.
-    fn note_session(&mut self, now: Moment, session: Slot) {
-        if let Some(row) = self.sessions.row(session) {
-            self.journal.note(now, &row);
-        }
-        self.sessions.changes(session, self.journal.batch());
-    }
-
-    pub(super) fn wake_session(&mut self, session: Slot) {
-        if let Some((ends, held)) = self.sessions.ends(session, self.settings.session_idle) {
-            self.timers.reset(held, Some(ends), Due::Session(session));
-        }
-    }
-
-    /// A session may have been idle too long, or its client may have said BYE a minute ago.
-    pub(super) fn session_due(&mut self, now: Moment, session: Slot) {
-        let Some((ends, held)) = self.sessions.ends(session, self.settings.session_idle) else { return };
-        *held = None;
-        if ends > now {
-            self.timers.reset(held, Some(ends), Due::Session(session));
-        } else {
-            if let Some(id) = self.sessions.forget(session) {
-                self.journal.note(now, &Change::SessionGone { id });
-            }
         }
     }
 }

@@ -4,65 +4,18 @@
 //! input wants sent is held with the batch that its changes are in, and leaves when that is committed. A batch that
 //! cannot be committed is tried again until it can be; nothing new is changed before.
 
+mod batch;
+
 use core::ops::Range;
+
+pub(super) use batch::Mark;
+use batch::{Batch, DISK, count, refuse};
 
 use super::actions::{Action, Actions, Conn, Position, Target};
 use super::change::Change;
-use crate::limits::{GATHERED_BYTES, HELD_BYTES, KEPT_ACTIONS, KEPT_BYTES, RETRY_TIME, SAVE_TIME};
+use crate::limits::{GATHERED_BYTES, HELD_BYTES, RETRY_TIME, SAVE_TIME};
 use crate::moment::Moment;
-use crate::wire::{End, ErrorName, Refusal};
-
-/// Where in the bytes to be sent a tagged reply lies that must not leave before its batch is committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    /// Where the tag begins.
-    pub(super) start: usize,
-    /// How long the tag is.
-    pub(super) tag: usize,
-    /// How long the reply is, its end included.
-    pub(super) length: usize,
-    /// Its end.
-    pub(super) end: End,
-}
-
-/// Changes, and what may leave once they are kept.
-#[derive(Debug, Default)]
-struct Batch {
-    changes: Vec<u8>,
-    /// Whether somebody waits for it.
-    awaited: bool,
-    bytes: Vec<u8>,
-    list: Vec<Action>,
-    marks: Vec<Mark>,
-    pushes: usize,
-}
-
-impl Batch {
-    /// Lets go what was held.
-    fn release(&mut self, out: &mut Actions) {
-        let base = out.bytes.len();
-        out.bytes.extend_from_slice(&self.bytes);
-        for mut action in self.list.drain(..) {
-            action.shift(|at| at + base);
-            out.list.push(action);
-        }
-        self.clear();
-    }
-
-    /// Forgets all, but keeps the memory, up to a bound.
-    fn clear(&mut self) {
-        self.changes.clear();
-        self.changes.shrink_to(KEPT_BYTES);
-        self.awaited = false;
-        self.bytes.clear();
-        self.bytes.shrink_to(KEPT_BYTES);
-        self.list.clear();
-        self.list.shrink_to(KEPT_ACTIONS);
-        self.marks.clear();
-        self.marks.shrink_to(KEPT_ACTIONS);
-        self.pushes = 0;
-    }
-}
+use crate::wire::{ErrorName, Refusal};
 
 /// Where the batch is that is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +40,9 @@ pub(super) struct Journal {
     number: u64,
     /// When the first change came to the batch that gathers.
     since: Option<Moment>,
-    /// When the hub is to be woken for a commit.
+    /// When the hub is to be woken for a commit, and whether it has been.
     pub(super) due: Option<Moment>,
+    woken: bool,
     /// What the present input wants sent must wait: its replies, its pushes.
     holds_replies: bool,
     holds_pushes: bool,
@@ -110,6 +64,7 @@ impl Journal {
             number: 1,
             since: None,
             due: None,
+            woken: false,
             holds_replies: false,
             holds_pushes: false,
             in_replies: Vec::new(),
@@ -197,7 +152,7 @@ impl Journal {
     }
 
     /// The first `length` bytes of the replies have been handed to the actions, at `range`, or dropped.
-    pub(super) fn replies_left(&mut self, length: usize, range: Option<Range<usize>>) {
+    pub(super) fn replies_left(&mut self, length: usize, range: Option<&Range<usize>>) {
         if self.in_replies.is_empty() {
             return;
         }
@@ -207,7 +162,7 @@ impl Journal {
                 mark.start -= length;
                 return true;
             }
-            if let Some(range) = &range {
+            if let Some(range) = range {
                 in_actions.push(Mark { start: range.start + mark.start, ..*mark });
             }
             false
@@ -312,7 +267,14 @@ impl Journal {
             }
         }
         self.way = Way::Committing;
+        self.woken = false;
         true
+    }
+
+    /// The time has come that [`Self::wakes`] named: whoever let it pass asks for a batch next.
+    pub(super) fn wake(&mut self) {
+        self.due = None;
+        self.woken = true;
     }
 
     /// The changes on their way.
@@ -323,9 +285,9 @@ impl Journal {
     /// When [`Self::begin`] may yield a batch without anything else happening.
     pub(super) fn wakes(&self) -> Option<Moment> {
         match self.way {
-            Way::Committing => None,
-            Way::Failed(again) => Some(again),
-            Way::Free => self.since.map(|since| since + SAVE_TIME),
+            Way::Failed(again) if !self.woken => Some(again),
+            Way::Free if !self.woken => self.since.map(|since| since + SAVE_TIME),
+            Way::Committing | Way::Failed(_) | Way::Free => None,
         }
     }
 
@@ -377,45 +339,4 @@ impl Journal {
     }
 }
 
-/// Counts what is held for a connection.
-fn count(per_conn: &mut Vec<usize>, held: &Action) {
-    let (conn, bytes) = match held {
-        Action::Send { target: Target::Tcp(conn), range, push: false } => (*conn, range.len()),
-        Action::Close(conn) | Action::Await { conn, .. } | Action::Answer { conn, .. } => (*conn, 1),
-        Action::Send { .. } | Action::Hold { .. } | Action::Nothing => return,
-    };
-    let index = conn.0 as usize;
-    if per_conn.len() <= index {
-        per_conn.resize(index + 1, 0);
-    }
-    if let Some(sum) = per_conn.get_mut(index) {
-        *sum += bytes;
-    }
-}
-
-/// Sends a held reply with its tagged parts replaced by the word that they are not kept.
-fn refuse(batch: &Batch, action: Action, out: &mut Actions) {
-    let Action::Send { target, range, push: false } = action else {
-        out.list.push(action);
-        return;
-    };
-    let first = batch.marks.partition_point(|mark| mark.start < range.start);
-    let inside = batch.marks.get(first..).unwrap_or_default().iter();
-    let slice = |range: Range<usize>| batch.bytes.get(range).unwrap_or_default();
-    let (start, mut at) = (out.bytes.len(), range.start);
-    for mark in inside.take_while(|mark| mark.start < range.end) {
-        out.bytes.extend_from_slice(slice(at..mark.start + mark.tag));
-        out.bytes.extend_from_slice(b" ERR ");
-        out.bytes.extend_from_slice(DISK.name.as_str().as_bytes());
-        out.bytes.push(b' ');
-        out.bytes.extend_from_slice(DISK.why.as_bytes());
-        out.bytes.extend_from_slice(mark.end.as_bytes());
-        at = mark.start + mark.length;
-    }
-    out.bytes.extend_from_slice(slice(at..range.end));
-    let range = start..out.bytes.len();
-    out.list.push(Action::Send { target, range, push: false });
-}
-
-const DISK: Refusal = Refusal::new(ErrorName::Disk, "nothing can be saved now, send the same line again");
 const SLOW: Refusal = Refusal::new(ErrorName::Busy, "the disk cannot follow, send the same line again");

@@ -179,7 +179,7 @@ impl Hub {
         }
         if !replies.is_empty() {
             let range = out.fill(reserved, target, &replies);
-            self.journal.replies_left(replies.len(), Some(range));
+            self.journal.replies_left(replies.len(), Some(&range));
         }
         if held > 0 {
             out.list.push(Action::Hold { conn, bytes: held, until_reply: false });

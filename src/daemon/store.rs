@@ -1,0 +1,217 @@
+//! The state file: everything that outlives the process, in SQLite, written by one thread.
+//!
+//! A commit is one row in the table `batch`, whatever has changed. From time to time all batches are *folded*: the
+//! last change of each row is written into the table where a reader of the file looks for it, and the batches are
+//! deleted, in one transaction. The tables and the batches since are everything.
+
+mod fold;
+mod ledger;
+mod load;
+mod place;
+mod row;
+mod schema;
+mod trouble;
+mod writer;
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process;
+
+pub(super) use place::directory;
+pub(super) use writer::{Done, Failure, Writer};
+
+use crate::config::Sync;
+use crate::hub::Damage;
+use ledger::{Ledger, beside};
+use trouble::Trouble;
+
+/// The state file's name in its directory.
+const FILE: &str = "pigeond.db";
+
+/// The file that is locked while a daemon uses the directory.
+const LOCK: &str = "pigeond.lock";
+
+/// What is appended to the name of a damaged file.
+const BAD: &str = ".bad";
+
+/// An open state file that nobody writes to yet.
+#[derive(Debug)]
+pub(super) struct Store {
+    ledger: Ledger,
+    /// Held as long as the file is open: given back last.
+    _lock: File,
+}
+
+/// An open state file, and what it held.
+#[derive(Debug)]
+pub(super) struct Opened<T> {
+    pub(super) store: Store,
+    /// What was built from what it held.
+    pub(super) state: T,
+    /// The damaged file in whose place this one is new and empty.
+    pub(super) set_aside: Option<SetAside>,
+}
+
+/// A damaged file that was renamed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SetAside {
+    /// Where it is now.
+    pub(super) path: PathBuf,
+    /// What is wrong with it.
+    pub(super) why: String,
+}
+
+/// Why there is no state file.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    /// The directory cannot be made or written to.
+    #[error("{}: the state cannot be kept here: {error}; give pigeond a directory it may write to, by [state] directory", path.display())]
+    Directory {
+        /// Which file or directory.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Another daemon uses it.
+    #[error(
+        "another pigeond ({holder}) uses the state in {}: stop it, or set [state] directory to another",
+        directory.display()
+    )]
+    Taken {
+        /// Which directory.
+        directory: PathBuf,
+        /// Which process, as far as it is known.
+        holder: String,
+    },
+    /// The file was written by a newer pigeond.
+    #[error(
+        "{}: written by a newer pigeond (version {version} of the file; this one knows {known}): \
+         install that one, or set [state] directory to another",
+        file.display()
+    )]
+    Newer {
+        /// Which file.
+        file: PathBuf,
+        /// Its version.
+        version: i64,
+        /// The newest that this program knows.
+        known: usize,
+    },
+    /// The file cannot be read or written.
+    #[error("{}: {why}", file.display())]
+    Unusable {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Store {
+    /// Opens the state file in this directory, or makes both, and hands everything that it holds to `build`, as
+    /// one batch. A damaged file, or one whose content `build` refuses, is set aside, and a new one begun.
+    ///
+    /// # Errors
+    ///
+    /// Another daemon uses the directory, a newer one wrote the file, or the system refuses something.
+    pub(super) fn open<T>(
+        directory: &Path,
+        sync: Sync,
+        build: impl Fn(&[u8]) -> Result<T, Damage>,
+    ) -> Result<Opened<T>, OpenError> {
+        let unusable = |path: &Path, error| OpenError::Directory { path: path.to_owned(), error };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|error| unusable(directory, error))?;
+        let lock = lock(directory)?;
+        let file = directory.join(FILE);
+        let attempt = || {
+            make_private(&file).map_err(|error| unusable(&file, error))?;
+            let opened = Ledger::open(&file, sync);
+            Ok(opened.and_then(|(ledger, changes)| Ok((ledger, build(&changes)?))))
+        };
+        let (opened, set_aside) = match attempt()? {
+            Err(Trouble::Damaged(why)) => {
+                let path = set_aside(&file).map_err(|error| unusable(&file, error))?;
+                (attempt()?, Some(SetAside { path, why }))
+            }
+            opened @ (Ok(_) | Err(Trouble::Newer { .. } | Trouble::Failed(_))) => (opened, None),
+        };
+        let (ledger, state) = opened.map_err(|trouble| match trouble {
+            Trouble::Newer { version, known } => OpenError::Newer { file, version, known },
+            Trouble::Damaged(_) | Trouble::Failed(_) => {
+                OpenError::Unusable { file, why: trouble.to_string() }
+            }
+        })?;
+        Ok(Opened { store: Self { ledger, _lock: lock }, state, set_aside })
+    }
+
+    /// Starts the thread that writes. What became of each batch comes out of the receiver.
+    ///
+    /// # Errors
+    ///
+    /// The system allows no more threads.
+    pub(super) fn start(self) -> io::Result<(Writer, tokio::sync::mpsc::Receiver<Done>)> {
+        Writer::start(self)
+    }
+}
+
+/// Locks the directory until the returned file is dropped, or the process ends in whatever way.
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let path = directory.join(LOCK);
+    let unusable = |error| OpenError::Directory { path: path.clone(), error };
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(&path).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Who holds it is told if it is known.
+            let _ = file.take(32).read_to_string(&mut holder);
+            let holder = match holder.trim().parse::<u32>() {
+                Ok(holder) => format!("process {holder}"),
+                Err(_) => "process unknown".to_owned(),
+            };
+            return Err(OpenError::Taken { directory: directory.to_owned(), holder });
+        }
+        Err(TryLockError::Error(error)) => return Err(unusable(error)),
+    }
+    // On a full disk the lock counts all the same.
+    let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", process::id()));
+    Ok(file)
+}
+
+/// Makes the file empty and private if there is none. What SQLite makes beside it gets its permissions.
+fn make_private(file: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
+}
+
+/// Renames a damaged file, and what SQLite keeps beside it, in place of an earlier one; its new path.
+fn set_aside(file: &Path) -> io::Result<PathBuf> {
+    let bad = beside(file, BAD);
+    // The file itself first: if this ends halfway, SQLite ignores what belongs to a file that is not there.
+    for part in ["", "-wal", "-shm"] {
+        let aside = beside(&bad, part);
+        ignore_missing(fs::remove_file(&aside))?;
+        ignore_missing(fs::rename(beside(file, part), aside))?;
+    }
+    Ok(bad)
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Damaged files: the store opens, and what it then holds was once the truth, or is nothing.
+
+use std::fs;
+use std::path::Path;
+
+use super::super::Store;
+use super::super::ledger::{Ledger, beside};
+use super::model::{Hub, Model, Step};
+use super::quick_directory;
+use crate::config::Sync;
+
+/// A file as a killed daemon leaves it, and all that it may be read as.
+struct Killed {
+    parts: Vec<(&'static str, Vec<u8>)>,
+    /// The file as it was some folds before.
+    earlier: Vec<u8>,
+    truths: Vec<Model>,
+}
+
+/// Some thousand changes, of which some are folded and some are not.
+fn killed(random: &mut fastrand::Rng, batches: usize, checkpoint: bool) -> Killed {
+    let directory = quick_directory();
+    let file = directory.path().join("pigeond.db");
+    let (mut ledger, _) = Ledger::open(&file, Sync::Normal).unwrap();
+    let (mut hub, mut truth) = (Hub::default(), Model::default());
+    let (mut truths, mut earlier) = (vec![truth.clone()], Vec::new());
+    for number in 1..=batches {
+        let steps: Vec<Step> = (0..10).map(|_| (random.u8(..), random.u8(..), random.u8(..))).collect();
+        let batch = hub.batch(&steps);
+        ledger.commit(&batch).unwrap();
+        truth.apply(&batch);
+        truths.push(truth.clone());
+        if number % 150 == 0 {
+            ledger.fold().unwrap();
+            if checkpoint {
+                ledger.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
+                if earlier.is_empty() {
+                    earlier = fs::read(&file).unwrap();
+                }
+            }
+        }
+    }
+    let parts = ["", "-wal"].map(|part| (part, fs::read(beside(&file, part)).unwrap()));
+    Killed { parts: parts.into(), earlier, truths }
+}
+
+impl Killed {
+    fn write(&self, directory: &Path, damage: impl FnOnce(&mut Vec<(&'static str, Vec<u8>)>)) {
+        let mut parts = self.parts.clone();
+        damage(&mut parts);
+        for (part, bytes) in parts {
+            fs::write(beside(&directory.join("pigeond.db"), part), bytes).unwrap();
+        }
+    }
+
+    /// Opens what is there, looks whether it was once true, and uses it; whether it was set aside.
+    fn open(&self, directory: &Path, what: &str) -> bool {
+        let opened = Store::open(directory, Sync::Normal, |changes| Ok(changes.to_vec()))
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        let held = Model::of(&opened.state);
+        if opened.set_aside.is_some() {
+            assert_eq!(held, Model::default(), "{what}");
+        } else {
+            assert!(self.truths.contains(&held), "{what}: holds what never was");
+        }
+        let mut ledger = opened.store.ledger;
+        // Nothing that is refused here may be lost quietly, and nothing may panic.
+        let _ = ledger.commit(&Hub::default().batch(&[(0, 0, 0)]));
+        let _ = ledger.close();
+        opened.set_aside.is_some()
+    }
+}
+
+#[test]
+fn a_killed_daemons_file_holds_every_batch() {
+    let mut random = fastrand::Rng::with_seed(1);
+    for checkpoint in [false, true] {
+        let killed = killed(&mut random, 400, checkpoint);
+        let directory = quick_directory();
+        killed.write(directory.path(), |_| {});
+        let opened = Store::open(directory.path(), Sync::Normal, |changes| Ok(changes.to_vec())).unwrap();
+        assert_eq!(opened.set_aside, None);
+        assert_eq!(Some(&Model::of(&opened.state)), killed.truths.last());
+    }
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_or_holds_what_was_once_true() {
+    let mut random = fastrand::Rng::with_seed(2);
+    let seeds = [(false, 400), (true, 400), (true, 340)];
+    let (mut tried, mut aside) = (0, 0);
+    for (checkpoint, batches) in seeds {
+        let killed = killed(&mut random, batches, checkpoint);
+        assert!(killed.truths.last().unwrap().len() > 500);
+        for round in 0..170 {
+            let directory = quick_directory();
+            let part = usize::from(random.bool());
+            let length = killed.parts[part].1.len();
+            // The first kilobyte, which says what the file is, more often than its size would have it.
+            let within = if random.u8(..) < 64 { 1024 } else { length };
+            let at = random.usize(..within);
+            let (kind, run, bit) = (random.u8(..4), random.usize(1..64), 1 << random.u8(..8));
+            killed.write(directory.path(), |parts| {
+                let bytes = &mut parts[part].1;
+                let end = (at + run).min(bytes.len());
+                match kind {
+                    0 => bytes.truncate(at),
+                    1 => bytes[at] ^= bit,
+                    2 => bytes[at..end].fill(0),
+                    _ => bytes[at..end]
+                        .iter_mut()
+                        .for_each(|byte| *byte = byte.wrapping_mul(31).wrapping_add(bit)),
+                }
+            });
+            let what = format!(
+                "{checkpoint} {batches} {round}: part {part} of {length} at {at}, kind {kind}, {run}, {bit}"
+            );
+            tried += 1;
+            aside += usize::from(killed.open(directory.path(), &what));
+        }
+    }
+    assert!(aside > tried / 10 && aside < tried, "{aside} of {tried} were set aside");
+}
+
+#[test]
+fn each_damaged_byte_of_the_files_headers_is_found_or_is_no_matter() {
+    let killed = [true, false].map(|checkpoint| killed(&mut fastrand::Rng::with_seed(3), 160, checkpoint));
+    // The header of the file; that of SQLite's log, and of the first page in it.
+    for (part, header) in [(0, 100), (1, 32 + 24)] {
+        let killed = &killed[part];
+        for at in 0..header {
+            for bits in [1, 0x80, 0xff] {
+                let directory = quick_directory();
+                killed.write(directory.path(), |parts| parts[part].1[at] ^= bits);
+                killed.open(directory.path(), &format!("part {part} at {at}, {bits}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_that_the_disk_never_wrote_is_found() {
+    let killed = killed(&mut fastrand::Rng::with_seed(4), 460, true);
+    let mut aside = 0;
+    for at in (0..killed.earlier.len()).step_by(1024) {
+        let page = at..at + 1024;
+        let directory = quick_directory();
+        killed
+            .write(directory.path(), |parts| parts[0].1[page.clone()].copy_from_slice(&killed.earlier[page]));
+        aside += u32::from(killed.open(directory.path(), &format!("page at {at}")));
+    }
+    assert!(aside > 10, "{aside}");
+}

@@ -1,0 +1,193 @@
+//! The thread that writes: it commits what it is handed, and folds when there is time or need.
+
+use std::io;
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use procfs::FromRead;
+use procfs::process::Io;
+use rusqlite::ErrorCode;
+use tokio::sync::mpsc as results;
+
+use super::{Store, Trouble};
+
+/// After so long without a commit the batches are folded: whoever reads the tables then sees everything.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// How often the thread asks the system how much it has written, at most.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// What became of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::daemon) struct Done {
+    /// Whether the batch is kept. If not, nothing of it is.
+    pub(in crate::daemon) result: Result<(), Failure>,
+    /// How many bytes were written since the start in all, as of at most a second ago; 0 where the system does
+    /// not say.
+    pub(in crate::daemon) written: u64,
+}
+
+/// Why a batch was not kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::daemon) enum Failure {
+    /// There is no room; there may be later.
+    #[error("the disk is full")]
+    DiskFull,
+    /// Anything else, in the system's or SQLite's words.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        if trouble.is_disk_full() { Self::DiskFull } else { Self::Failed(trouble.to_string()) }
+    }
+}
+
+/// The daemon's end: batches go in, and each comes out as a [`Done`]. Dropping it waits until all is written.
+#[derive(Debug)]
+pub(in crate::daemon) struct Writer {
+    batches: Option<SyncSender<Vec<u8>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread. The results come in the order of the batches; room for two is kept, which is more than
+    /// there can be, as only one commit is under way at a time.
+    ///
+    /// # Errors
+    ///
+    /// The system allows no more threads.
+    pub(super) fn start(store: Store) -> io::Result<(Self, results::Receiver<Done>)> {
+        let (batches, inbox) = mpsc::sync_channel(1);
+        let (done, outbox) = results::channel(2);
+        let thread = Thread { store, broken: false, written: Written::default(), warned: None };
+        let thread = thread::Builder::new()
+            .name("pigeond-store".to_owned())
+            .spawn(move || thread.run(&inbox, &done))?;
+        Ok((Self { batches: Some(batches), thread: Some(thread) }, outbox))
+    }
+
+    /// Hands over a batch to be kept. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// The batch was not taken, and no [`Done`] will come for it: another still waits, or the thread has ended.
+    pub(in crate::daemon) fn commit(&self, batch: Vec<u8>) -> Result<(), Failure> {
+        let Some(batches) = &self.batches else {
+            return Err(Failure::Failed("the store is closed".to_owned()));
+        };
+        batches.try_send(batch).map_err(|error| match error {
+            TrySendError::Full(_) => Failure::Failed("another commit is still under way".to_owned()),
+            TrySendError::Disconnected(_) => Failure::Failed("the thread that writes has ended".to_owned()),
+        })
+    }
+
+    /// Ends the thread once all is written and folded, and closes the file.
+    pub(in crate::daemon) fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.batches.take());
+        if let Some(thread) = self.thread.take() {
+            // It panics only if the program is wrong, and then has said so.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Thread {
+    store: Store,
+    /// Whether the file must be opened anew first.
+    broken: bool,
+    written: Written,
+    /// The trouble with folding that was logged last: it would come again and again.
+    warned: Option<String>,
+}
+
+impl Thread {
+    fn run(mut self, inbox: &mpsc::Receiver<Vec<u8>>, done: &results::Sender<Done>) {
+        loop {
+            match inbox.recv_timeout(QUIET) {
+                Ok(batch) => {
+                    let result = self.commit(&batch);
+                    // Nobody listens any more only while the daemon ends.
+                    let _ = done.try_send(Done { result, written: self.written.so_far() });
+                    if self.store.ledger.is_full() {
+                        self.fold();
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.store.ledger.has_batches() {
+                        self.fold();
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if let Err(trouble) = self.store.ledger.close() {
+            tracing::warn!("the state file was not closed in good order: {trouble}");
+        }
+    }
+
+    fn commit(&mut self, batch: &[u8]) -> Result<(), Failure> {
+        self.repair()?;
+        self.store.ledger.commit(batch).map_err(|trouble| self.judge(trouble).into())
+    }
+
+    /// A fold that fails is no harm: the batches are still there, and it is tried again.
+    fn fold(&mut self) {
+        let folded = self.repair().and_then(|()| self.store.ledger.fold());
+        self.warned = folded.map_err(|trouble| self.judge(trouble).to_string()).err().inspect(|trouble| {
+            if self.warned.as_ref() != Some(trouble) {
+                tracing::warn!("the state file cannot be tidied up now: {trouble}");
+            }
+        });
+    }
+
+    fn repair(&mut self) -> Result<(), Trouble> {
+        if self.broken {
+            self.store.ledger.reopen()?;
+            self.broken = false;
+        }
+        Ok(())
+    }
+
+    /// After any trouble but a full disk the file is opened anew.
+    fn judge(&mut self, trouble: Trouble) -> Trouble {
+        self.broken |= !trouble.is_disk_full();
+        trouble
+    }
+}
+
+impl Trouble {
+    fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Failed(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            Self::Damaged(_) | Self::Newer { .. } => false,
+        }
+    }
+}
+
+/// How many bytes this thread has written.
+#[derive(Debug, Default)]
+struct Written {
+    bytes: u64,
+    asked: Option<Instant>,
+}
+
+impl Written {
+    #[expect(clippy::disallowed_methods, reason = "a shell, which asks the system once a second")]
+    fn so_far(&mut self) -> u64 {
+        let now = Instant::now();
+        if self.asked.is_none_or(|asked| now.duration_since(asked) >= COUNT_EVERY) {
+            self.asked = Some(now);
+            self.bytes = Io::from_file("/proc/thread-self/io").map_or(0, |io| io.wchar);
+        }
+        self.bytes
+    }
+}

@@ -1,0 +1,102 @@
+//! One batch: changes that become true together, and what may leave once they are kept.
+
+use core::ops::Range;
+
+use super::super::actions::{Action, Actions, Target};
+use crate::limits::{KEPT_ACTIONS, KEPT_BYTES};
+use crate::wire::{End, ErrorName, Refusal};
+
+/// Where in the bytes to be sent a tagged reply lies that must not leave before its batch is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Mark {
+    /// Where the tag begins.
+    pub(in super::super) start: usize,
+    /// How long the tag is.
+    pub(in super::super) tag: usize,
+    /// How long the reply is, its end included.
+    pub(in super::super) length: usize,
+    /// Its end.
+    pub(in super::super) end: End,
+}
+
+/// Changes, and what may leave once they are kept.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) changes: Vec<u8>,
+    /// Whether somebody waits for it.
+    pub(super) awaited: bool,
+    pub(super) bytes: Vec<u8>,
+    pub(super) list: Vec<Action>,
+    pub(super) marks: Vec<Mark>,
+    pub(super) pushes: usize,
+}
+
+impl Batch {
+    /// Lets go what was held.
+    pub(super) fn release(&mut self, out: &mut Actions) {
+        let base = out.bytes.len();
+        out.bytes.extend_from_slice(&self.bytes);
+        for mut action in self.list.drain(..) {
+            action.shift(|at| at + base);
+            out.list.push(action);
+        }
+        self.clear();
+    }
+
+    /// Forgets all, but keeps the memory, up to a bound.
+    pub(super) fn clear(&mut self) {
+        self.changes.clear();
+        self.changes.shrink_to(KEPT_BYTES);
+        self.awaited = false;
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.list.clear();
+        self.list.shrink_to(KEPT_ACTIONS);
+        self.marks.clear();
+        self.marks.shrink_to(KEPT_ACTIONS);
+        self.pushes = 0;
+    }
+}
+
+/// Counts what is held for a connection.
+pub(super) fn count(per_conn: &mut Vec<usize>, held: &Action) {
+    let (conn, bytes) = match held {
+        Action::Send { target: Target::Tcp(conn), range, push: false } => (*conn, range.len()),
+        Action::Close(conn) | Action::Await { conn, .. } | Action::Answer { conn, .. } => (*conn, 1),
+        Action::Send { .. } | Action::Hold { .. } | Action::Nothing => return,
+    };
+    let index = conn.0 as usize;
+    if per_conn.len() <= index {
+        per_conn.resize(index + 1, 0);
+    }
+    if let Some(sum) = per_conn.get_mut(index) {
+        *sum += bytes;
+    }
+}
+
+/// Sends a held reply with its tagged parts replaced by the word that they are not kept.
+pub(super) fn refuse(batch: &Batch, action: Action, out: &mut Actions) {
+    let Action::Send { target, range, push: false } = action else {
+        out.list.push(action);
+        return;
+    };
+    let first = batch.marks.partition_point(|mark| mark.start < range.start);
+    let inside = batch.marks.get(first..).unwrap_or_default().iter();
+    let slice = |range: Range<usize>| batch.bytes.get(range).unwrap_or_default();
+    let (start, mut at) = (out.bytes.len(), range.start);
+    for mark in inside.take_while(|mark| mark.start < range.end) {
+        out.bytes.extend_from_slice(slice(at..mark.start + mark.tag));
+        out.bytes.extend_from_slice(b" ERR ");
+        out.bytes.extend_from_slice(DISK.name.as_str().as_bytes());
+        out.bytes.push(b' ');
+        out.bytes.extend_from_slice(DISK.why.as_bytes());
+        out.bytes.extend_from_slice(mark.end.as_bytes());
+        at = mark.start + mark.length;
+    }
+    out.bytes.extend_from_slice(slice(at..range.end));
+    let range = start..out.bytes.len();
+    out.list.push(Action::Send { target, range, push: false });
+}
+
+pub(super) const DISK: Refusal =
+    Refusal::new(ErrorName::Disk, "nothing can be saved now, send the same line again");
