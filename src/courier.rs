@@ -152,6 +152,8 @@ impl Courier {
             let sent = self.under_way.remove(at);
             self.waiting.push_front(sent.request);
         }
+        // Two that wait for each other would both wait for ever.
+        self.waiting.iter_mut().for_each(|request| request.first = false);
         let id = self.new_id();
         self.waiting.push_front(Waiting { id, line: line.to_vec(), deadline, first: true });
         Ok(id)

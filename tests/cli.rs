@@ -254,6 +254,7 @@ fn watch_prints_values_until_ctrl_c_and_then_says_bye() {
         }
         request if request.starts_with("JOIN watch-") => vec![tagged(line, "OK joined w 1/9")],
         "BYE" => vec![tagged(line, "OK bye")],
+        "UNWATCH -" => vec![tagged(line, "OK unwatching -")],
         other => panic!("{other}"),
     });
     let mut child = hub.pigeon(&["watch", "a*"]).stdout(Stdio::piped()).spawn().unwrap();
@@ -287,6 +288,7 @@ fn chat_asks_for_a_code_sends_what_is_typed_and_ends_with_bye() {
         "SEND bob you" => vec![tagged(line, "OK sent")],
         "SEND carl x" => vec![tagged(line, "ERR no-such-client carl has not joined")],
         "BYE" => vec![tagged(line, "OK bye")],
+        "UNWATCH -" => vec![tagged(line, "OK unwatching -")],
         other => panic!("{other}"),
     });
     let input = "no code\nann\nhello\n@bob you\n/to carl x\nBYE\nnever sent\n";

@@ -227,7 +227,9 @@ fn a_listener_gets_each_message_once_and_in_order_while_the_hub_is_killed_again_
     let state = tempfile::tempdir().unwrap();
     let settings = |port| {
         let directory = state.path().display();
-        format!("[listen]\nbind = [\"127.0.0.1\"]\nport = {port}\n[state]\ndirectory = \"{directory}\"\n")
+        format!(
+            "[listen]\nbind = [\"127.0.0.1\"]\nport = {port}\n[clients]\nmailbox = 1000\n[state]\ndirectory = \"{directory}\"\n"
+        )
     };
     for transport in [&[][..], &["--tcp"]] {
         let mut daemon = Daemon::with(&settings(0));

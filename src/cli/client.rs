@@ -233,9 +233,6 @@ impl Client {
         let rejected =
             |rejected: crate::courier::Rejected| Failure::new(Exit::Software, rejected.to_string());
         let (lines, before) = self.place.rejoin(now);
-        for id in before {
-            self.courier.withdraw(id);
-        }
         for (at, line) in lines.iter().enumerate() {
             let id = if at == 0 {
                 self.courier.request_first(line, now + CHORE)
@@ -245,6 +242,10 @@ impl Client {
             let id = id.map_err(rejected)?;
             self.note_join(line, id);
             self.place.joining(id);
+        }
+        // By now those under way wait again, too.
+        for id in before {
+            self.courier.withdraw(id);
         }
         Ok(())
     }
@@ -319,8 +320,16 @@ impl Client {
         Ok(())
     }
 
+    /// Looks soon whether the place still stands: pushes come, or it was lost just now and may be again.
+    fn expect_loss(&mut self) {
+        // Over TCP the end of the connection tells.
+        if !self.link.is_tcp() {
+            self.place.in_use(self.clock.now());
+        }
+    }
+
     fn pushed(&mut self, number: Option<Number>, line: &[u8]) {
-        self.place.in_use(self.clock.now());
+        self.expect_loss();
         let Some(number) = number else {
             self.happened.push_back(Happening::Pushed(Parcel { line: line.to_vec(), receipt: None }));
             return;
@@ -336,6 +345,9 @@ impl Client {
             self.joining = None;
             if let Outcome::Done(body) = &outcome {
                 self.inbox.joined(body);
+                if self.place.is_held() {
+                    self.expect_loss();
+                }
             }
         }
         let Some(step) = self.place.finished(id, &outcome) else {

@@ -12,8 +12,8 @@ use crate::wire::ErrorName;
 /// which many routers forget a UDP peer.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// The same while pushes come: a place that is lost amid them is missed within a second.
-const KEEP_ALIVE_IN_USE: Duration = Duration::from_secs(1);
+/// The same while pushes come over UDP: a place that is lost amid them is soon missed.
+const KEEP_ALIVE_IN_USE: Duration = Duration::from_millis(500);
 
 /// What came of a request that was made for the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) struct Place {
     /// The request that asks whether the place stands.
     asking: Option<Id>,
     next_check: Moment,
-    /// When the first push came since a question was asked.
+    /// When the place was first in use since a question was asked.
     used: Option<Moment>,
     /// The hub has not answered; the person in front has been told.
     away: bool,
@@ -63,7 +63,7 @@ impl Place {
         self.next_check = now + KEEP_ALIVE;
     }
 
-    /// A push has come: the next question is asked sooner.
+    /// A push has come, or the place was taken again: the next question is asked sooner.
     pub(super) fn in_use(&mut self, now: Moment) {
         self.used.get_or_insert(now);
     }
@@ -216,11 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn while_pushes_come_the_question_is_asked_within_a_second() {
+    fn while_pushes_come_the_question_is_asked_sooner() {
         let (_, mut place) = joined(&["JOIN ann"]);
         place.in_use(at(3));
         place.in_use(at(4));
-        assert_eq!(place.next_check(), Some(at(4)));
+        assert_eq!(place.next_check(), Some(at(3) + KEEP_ALIVE_IN_USE));
         assert!(place.check(at(4)).is_some());
         assert_eq!(place.next_check(), Some(at(14)), "and no sooner again unless more come");
     }

@@ -107,6 +107,26 @@ fn after_a_reconnect_the_join_goes_first_and_an_older_place_command_gets_a_new_n
 }
 
 #[test]
+fn a_join_that_a_second_reconnect_overtakes_holds_up_nothing() {
+    let mut courier = opened(Carrier::Stream);
+    courier.request(b"INC", at(60_000)).unwrap();
+    assert_eq!(sent(&mut courier, at(0)), ["#s.2 INC\n"]);
+    courier.reconnected(at(0));
+    let first = courier.request_first(b"JOIN ann ack", at(60_000)).unwrap();
+    assert_eq!(sent(&mut courier, at(0)), ["#s.3 JOIN ann ack\n"]);
+    courier.reconnected(at(0));
+    courier.request_first(b"JOIN ann ack", at(60_000)).unwrap();
+    courier.withdraw(first);
+    assert_eq!(sent(&mut courier, at(0)), ["#s.4 JOIN ann ack\n"]);
+    courier.reconnected(at(0));
+    // Even if the one before is still wanted.
+    courier.request_first(b"JOIN ann ack", at(60_000)).unwrap();
+    assert_eq!(sent(&mut courier, at(0)), ["#s.5 JOIN ann ack\n"]);
+    done(&mut courier, "#s.5 OK joined ann 1/9 box1");
+    assert_eq!(sent(&mut courier, at(0)), ["#s.2 INC\n", "#s.6 JOIN ann ack\n"]);
+}
+
+#[test]
 fn giving_up_says_whether_the_outcome_is_unknown() {
     let mut courier = courier(Carrier::Datagrams);
     let first = courier.request(b"INC", at(1000)).unwrap();
