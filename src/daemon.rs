@@ -10,8 +10,7 @@ mod holder;
 mod journal;
 mod options;
 mod run;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the loop does not use it yet"))]
-#[cfg_attr(test, expect(unused_imports, reason = "the loop does not use it yet"))]
+mod state;
 mod store;
 mod streams;
 mod systemd;

@@ -99,6 +99,8 @@ pub struct Counters {
     pub kept: u64,
     pub commits: u64,
     pub disk_errors: u64,
+    pub written: u64,
+    pub set_aside: u64,
 }
 
 /// How the hub is doing, in a line.
@@ -219,7 +221,9 @@ impl Hub {
     /// The batch to save now, if there is one; to be asked after each input and each tick. It is one transaction.
     /// The next input about it is [`Input::Committed`] or [`Input::CommitFailed`].
     pub fn poll_commit(&mut self, now: Moment) -> Option<&[u8]> {
-        if !self.journal.begin(now) {
+        let values = &mut self.values;
+        let begun = self.journal.begin(now, |batch| values.take_changed(|change| change.write(batch)));
+        if !begun {
             return None;
         }
         self.wake_journal();
@@ -232,6 +236,16 @@ impl Hub {
         self.end_questions(now, out);
         self.settle(start, out);
         self.journal.hurry();
+    }
+
+    /// How many bytes saving has cost so far, for STATS.
+    pub fn note_written(&mut self, bytes: u64) {
+        self.counters.written = self.counters.written.max(bytes);
+    }
+
+    /// The state was damaged, and this hub began without it.
+    pub fn note_set_aside(&mut self) {
+        self.counters.set_aside += 1;
     }
 
     /// How long hubs have run on this state; the moments that this one is told of begin here.

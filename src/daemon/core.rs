@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::journal::EventLog;
+use super::store::{Done, Writer};
 use super::streams::{Held, Streams};
 use super::udp::Sockets;
 use crate::hub::{Action, Actions, Hub, Input, Settings, Target};
@@ -24,7 +25,10 @@ pub(super) struct Core {
     pub(super) streams: Streams,
     actions: Actions,
     events: EventLog,
+    saver: Option<Saver>,
     started: Instant,
+    /// What time it was then.
+    start: Moment,
     /// When the timer task will wake by itself.
     pub(super) armed: Option<Moment>,
     /// Wakes the timer task earlier.
@@ -33,15 +37,17 @@ pub(super) struct Core {
 
 impl Core {
     #[expect(clippy::disallowed_methods, reason = "this is where time enters")]
-    pub(super) fn new(settings: Settings, seed: u64) -> Self {
-        let unread_bytes = settings.unread_bytes;
+    pub(super) fn new(hub: Hub, unread_bytes: usize, writer: Option<Writer>) -> Self {
+        let start = hub.started();
         Self {
-            hub: Hub::new(settings, Moment::ZERO, seed),
+            hub,
             udp: Sockets::new(),
             streams: Streams::new(unread_bytes),
             actions: Actions::default(),
             events: EventLog::default(),
+            saver: writer.map(|writer| Saver { writer, busy: false, failing: false }),
             started: Instant::now(),
+            start,
             armed: None,
             rearm: Rc::default(),
         }
@@ -49,12 +55,12 @@ impl Core {
 
     /// What time it is.
     pub(super) fn now(&self) -> Moment {
-        Moment::after_start(self.started.elapsed())
+        self.start + self.started.elapsed()
     }
 
     /// When that moment is on the machine's clock.
     pub(super) fn instant(&self, moment: Moment) -> tokio::time::Instant {
-        (self.started + moment.since_start()).into()
+        (self.started + moment.since(self.start)).into()
     }
 
     /// Hands the hub what happened. What it wants done is done by [`Self::perform`].
@@ -84,8 +90,55 @@ impl Core {
 
     /// Does what the hub wants done, and what follows from that.
     pub(super) fn perform(&mut self) {
-        while self.perform_once() {}
+        while self.perform_once() || self.commit().is_err() {}
         self.rearm_if_earlier();
+    }
+
+    /// Hands what is to be saved to the thread that does.
+    fn commit(&mut self) -> Result<(), ()> {
+        let now = self.now();
+        let Some(saver) = &mut self.saver else { return Ok(()) };
+        let Some(batch) = self.hub.poll_commit(now) else { return Ok(()) };
+        saver.busy = true;
+        let handed_over = saver.writer.commit(batch.to_vec());
+        handed_over.map_err(|failure| self.hear(&Done { result: Err(failure), written: 0 }))
+    }
+
+    /// What became of a commit.
+    pub(super) fn committed(&mut self, done: &Done) {
+        self.hear(done);
+        self.perform();
+    }
+
+    fn hear(&mut self, done: &Done) {
+        let now = self.now();
+        let Some(saver) = &mut self.saver else { return };
+        saver.busy = false;
+        let was_failing = std::mem::replace(&mut saver.failing, done.result.is_err());
+        match &done.result {
+            Ok(()) if was_failing => tracing::info!("the state can be saved again"),
+            Err(failure) if !was_failing => {
+                tracing::warn!("the state cannot be saved, what would change it is refused: {failure}");
+            }
+            Ok(()) | Err(_) => {}
+        }
+        self.hub.note_written(done.written);
+        self.handle(now, if done.result.is_ok() { Input::Committed } else { Input::CommitFailed });
+    }
+
+    /// Ends what would wait, and saves what is left; whether all is saved, or cannot be.
+    pub(super) fn save_rest(&mut self) -> bool {
+        let now = self.now();
+        self.hub.stop(now, &mut self.actions);
+        self.perform();
+        self.saver.as_ref().is_none_or(|saver| !saver.busy)
+    }
+
+    /// Ends the thread that writes, once it has written.
+    pub(super) fn close(&mut self) {
+        if let Some(saver) = self.saver.take() {
+            saver.writer.close();
+        }
     }
 
     /// Does what the hub wants done now; whether connections broke over it, of which the hub was told.
@@ -130,6 +183,15 @@ impl Core {
             self.rearm.notify_one();
         }
     }
+}
+
+/// The thread that saves, as seen from here.
+struct Saver {
+    writer: Writer,
+    /// Whether it has a batch.
+    busy: bool,
+    /// Whether it could not save the last one.
+    failing: bool,
 }
 
 /// Where the hub itself could be heard from: its sockets' addresses, and for those that listen everywhere all

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::bind::{self, Bound, Wanted};
 use super::core::{Core, Shared, own_addresses};
 use super::options::{Options, Task, USAGE};
-use super::{files, journal, systemd, tcp, udp};
+use super::{files, journal, state, store, systemd, tcp, udp};
 use crate::config::Config;
 use crate::hub::Summary;
 use crate::limits::{MAX_DRAIN_TIME, MAX_STOP_TIME, SOCKETS};
@@ -135,6 +134,10 @@ enum StartError {
     Serve(io::Error),
     #[error("signals could not be awaited: {0}")]
     Signals(io::Error),
+    #[error("{0}")]
+    State(#[from] store::OpenError),
+    #[error("the thread that saves could not be started: {0}")]
+    Thread(#[from] io::Error),
 }
 
 /// A socket that is being served.
@@ -158,9 +161,15 @@ impl Daemon {
         // Signals are awaited first: one that comes while the sockets are bound is not lost.
         let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(StartError::Signals)?;
         let bound = bind::bind(&bind::wanted(&config.listen))?;
-        let seed = RandomState::new().hash_one(0);
-        let core = Core::new(files::settings(&config), seed);
-        let shared = Rc::new(RefCell::new(core));
+        let (hub, store) = state::open(&config)?;
+        let unread_bytes = config.limits.unread_bytes;
+        let (writer, results) = store.map_or(Ok((None, None)), |store| {
+            store.start().map(|(writer, results)| (Some(writer), Some(results)))
+        })?;
+        let shared = Rc::new(RefCell::new(Core::new(hub, unread_bytes, writer)));
+        if let Some(results) = results {
+            tokio::task::spawn_local(state::hear(Rc::clone(&shared), results));
+        }
         let mut daemon = Self { file, config, log, shared, sockets: BTreeMap::new(), signals };
         for (wanted, socket) in bound {
             daemon.serve_socket(wanted, socket).map_err(StartError::Serve)?;
@@ -280,6 +289,9 @@ impl Daemon {
         let old: Vec<Wanted> =
             self.sockets.keys().filter(|served| !wanted.contains(served)).copied().collect();
         self.rebind(&new, &old).await?;
+        if config.state != self.config.state {
+            tracing::warn!("[state] takes effect at the next start");
+        }
         self.log.set(config.log.level);
         self.config = config;
         self.configure_hub();
@@ -357,15 +369,17 @@ impl Daemon {
         let ended = async {
             loop {
                 self.shared.borrow_mut().drain_streams(deadline);
-                if self.shared.borrow().streams.all_ended() {
+                let saved = self.shared.borrow_mut().save_rest();
+                if saved && self.shared.borrow().streams.all_ended() {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         if tokio::time::timeout_at(end, ended).await.is_err() {
-            tracing::warn!("some clients did not read their last replies");
+            tracing::warn!("some clients did not read their last replies, or the disk is too slow");
         }
+        self.shared.borrow_mut().close();
         tracing::info!("stopped");
     }
 }

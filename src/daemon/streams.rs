@@ -26,6 +26,8 @@ pub(super) struct Stream {
     pub(super) held: Vec<u8>,
     /// Whether they wait for a reply that is still to come, too.
     pub(super) waits: bool,
+    /// Whether the peer will send no more.
+    pub(super) ended: bool,
     /// Whether `out` has something new since it was last flushed.
     dirty: bool,
     pub(super) state: State,
@@ -83,6 +85,7 @@ impl Streams {
                 out: Vec::new(),
                 held: Vec::new(),
                 waits: false,
+                ended: false,
                 dirty: false,
                 state: State::Open,
             });
@@ -171,7 +174,11 @@ impl Streams {
 impl Stream {
     /// Whether more is read: not before what is there has been answered, and most of that written.
     pub(super) fn is_read_from(&mut self) -> bool {
-        self.state == State::Open && self.held.is_empty() && self.out.len() < HIGH_WATER_BYTES
+        self.state == State::Open
+            && self.held.is_empty()
+            && !self.waits
+            && !self.ended
+            && self.out.len() < HIGH_WATER_BYTES
     }
 
     pub(super) fn write(&mut self) {

@@ -42,7 +42,15 @@ fn status(before: &Summary, now: &Summary, passed: Duration) -> String {
     let total = |summary: &Summary| summary.counters.requests + summary.counters.texts;
     let answered = total(now).saturating_sub(total(before));
     let rate = u128::from(answered) * 1000 / passed.as_millis().max(1);
-    format!("{}/{} clients, {} connections, {rate} requests/s", now.clients, now.limit, now.connections)
+    let mut status =
+        format!("{}/{} clients, {} connections, {rate} requests/s", now.clients, now.limit, now.connections);
+    if now.disk_fails {
+        status.push_str(", THE STATE CANNOT BE SAVED");
+    }
+    if now.counters.set_aside > 0 {
+        status.push_str(", a damaged state was set aside as pigeond.db.bad");
+    }
+    status
 }
 
 fn tell(states: &[NotifyState<'_>]) {

@@ -44,6 +44,8 @@ pub(super) async fn accept(shared: Shared, listener: TcpListener) {
 /// What a connection's task does next.
 enum Next {
     Read,
+    /// Nothing, until somebody has something to write.
+    Wait,
     Write,
     ReadAndWrite,
     /// Write the rest, but not for ever.
@@ -77,6 +79,10 @@ async fn serve(shared: Shared, io: TcpStream, from: SocketAddr) {
     loop {
         let next = shared.borrow_mut().next(conn);
         let interest = match next {
+            Next::Wait => {
+                wake.notified().await;
+                continue;
+            }
             Next::Read => Interest::READABLE,
             Next::Write => Interest::WRITABLE,
             Next::ReadAndWrite => Interest::READABLE | Interest::WRITABLE,
@@ -152,7 +158,8 @@ impl Core {
                 Next::End(Ending::Drop)
             }
             (State::Closing, 0) => Next::End(Ending::Linger),
-            (State::Open, 0) => Next::Read,
+            (State::Open, 0) if stream.is_read_from() => Next::Read,
+            (State::Open, 0) => Next::Wait,
             (State::Open, _) if stream.is_read_from() => Next::ReadAndWrite,
             (State::Open, _) => Next::Write,
             (State::Closing, _) => Next::Finish,
@@ -194,6 +201,9 @@ impl Core {
         let now = self.now();
         match (length, result) {
             (Some(0), _) => {
+                if let Some(stream) = self.streams.get_mut(conn) {
+                    stream.ended = true;
+                }
                 self.handle(now, Input::HalfClosed { conn });
                 self.perform();
                 false

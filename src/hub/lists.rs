@@ -74,6 +74,8 @@ impl Hub {
             ("kept", counters.kept),
             ("commits", counters.commits),
             ("disk_errors", counters.disk_errors),
+            ("written", counters.written),
+            ("set_aside", counters.set_aside),
         ]
         .into_iter()
         .enumerate()

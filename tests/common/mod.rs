@@ -49,6 +49,8 @@ impl Daemon {
             .arg(&file)
             .env_remove("JOURNAL_STREAM")
             .env_remove("NOTIFY_SOCKET")
+            .env_remove("STATE_DIRECTORY")
+            .env("XDG_STATE_HOME", directory.path())
             .stderr(Stdio::piped())
             .spawn()
             .expect("pigeond starts");

@@ -1,0 +1,35 @@
+//! From the state file to the hub that goes on from it, and the results of its commits.
+
+use std::hash::{BuildHasher, RandomState};
+
+use super::core::Shared;
+use super::files;
+use super::store::{self, Done, OpenError, Store};
+use crate::config::Config;
+use crate::hub::Hub;
+use crate::moment::Moment;
+
+/// A hub that goes on where the last one ended, if the state is kept, and where it is kept.
+pub(super) fn open(config: &Config) -> Result<(Hub, Option<Store>), OpenError> {
+    let seed = RandomState::new().hash_one(0);
+    let settings = files::settings(config);
+    let Some(directory) = store::directory(&config.state, |name| std::env::var_os(name)) else {
+        return Ok((Hub::new(settings, Moment::ZERO, seed), None));
+    };
+    let build = |batches: &[u8]| Hub::restore(settings.clone(), seed, batches);
+    let mut opened = Store::open(&directory, config.state.sync, build)?;
+    if let Some(damaged) = opened.set_aside {
+        let (path, why) = (damaged.path.display(), damaged.why);
+        tracing::warn!("the state was damaged and is now {path}; the hub begins without it: {why}");
+        opened.state.note_set_aside();
+    }
+    tracing::info!("the state is kept in {}", directory.display());
+    Ok((opened.state, Some(opened.store)))
+}
+
+/// Tells the hub what became of its commits.
+pub(super) async fn hear(shared: Shared, mut results: tokio::sync::mpsc::Receiver<Done>) {
+    while let Some(done) = results.recv().await {
+        shared.borrow_mut().committed(&done);
+    }
+}
