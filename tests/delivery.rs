@@ -222,7 +222,6 @@ fn through_a_network_that_drops_20_and_repeats_10_percent_each_message_comes_onc
 }
 
 #[test]
-#[ignore = "needs a daemon whose state outlives it"]
 fn a_listener_gets_each_message_once_and_in_order_while_the_hub_is_killed_again_and_again() {
     let state = tempfile::tempdir().unwrap();
     let settings = |port| {
