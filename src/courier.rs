@@ -8,6 +8,7 @@
 //! way, the newest less than 64 numbers above the oldest; a request is the same bytes each time; and of
 //! JOIN, BYE, WATCH and UNWATCH only one is under way, for a later one makes an earlier one stale.
 
+mod inbox;
 mod jitter;
 mod push;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod under_way;
 
 use std::collections::VecDeque;
 
+pub use inbox::{Inbox, Receipt};
 pub use push::Push;
 
 use jitter::{FIRST_PAUSE, Jitter, LONGEST_PAUSE};
@@ -24,7 +26,7 @@ use under_way::{UnderWay, Waiting};
 use crate::limits::{COURIER_QUEUE, COURIER_UNDER_WAY, SESSION_WINDOW};
 use crate::moment::Moment;
 use crate::names::Session;
-use crate::wire::{ErrorName, Tag};
+use crate::wire::{ErrorName, Number, Tag};
 
 /// What carries the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +78,8 @@ pub enum Outcome {
 pub enum Event<'a> {
     /// A request has ended.
     Finished(Id, Outcome),
-    /// What others sent, or what the hub tells unasked.
-    Pushed(Push<'a>),
+    /// What others sent, or what the hub tells unasked; with its number in the mailbox, if there is one.
+    Pushed(Option<Number>, Push<'a>),
 }
 
 /// The state of one session. See the module's documentation.
@@ -150,6 +152,8 @@ impl Courier {
             let sent = self.under_way.remove(at);
             self.waiting.push_front(sent.request);
         }
+        // Two that wait for each other would both wait for ever.
+        self.waiting.iter_mut().for_each(|request| request.first = false);
         let id = self.new_id();
         self.waiting.push_front(Waiting { id, line: line.to_vec(), deadline, first: true });
         Ok(id)
@@ -166,7 +170,7 @@ impl Courier {
         if is_word(line, b"ERR too-long") {
             return self.too_long();
         }
-        Push::read(line).map(Event::Pushed)
+        Push::read_numbered(line).map(|(number, push)| Event::Pushed(number, push))
     }
 
     /// The next line to send now, with its tag and line end; call until it says `None`.

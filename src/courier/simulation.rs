@@ -29,7 +29,7 @@ fn sent(courier: &mut Courier, now: Moment) -> Vec<String> {
 fn done(courier: &mut Courier, line: &str) -> Option<Vec<u8>> {
     match courier.handle_line(at(0), line.as_bytes()) {
         Some(Event::Finished(_, Outcome::Done(body))) => Some(body),
-        Some(Event::Finished(..) | Event::Pushed(_)) | None => None,
+        Some(Event::Finished(..) | Event::Pushed(..)) | None => None,
     }
 }
 
@@ -104,6 +104,26 @@ fn after_a_reconnect_the_join_goes_first_and_an_older_place_command_gets_a_new_n
     assert_eq!(courier.handle_line(at(0), b"#s.3 OK watching a"), None);
     done(&mut courier, "#s.4 OK joined ann 1/9");
     assert_eq!(sent(&mut courier, at(0)), ["#s.2 INC\n", "#s.5 WATCH a\n"]);
+}
+
+#[test]
+fn a_join_that_a_second_reconnect_overtakes_holds_up_nothing() {
+    let mut courier = opened(Carrier::Stream);
+    courier.request(b"INC", at(60_000)).unwrap();
+    assert_eq!(sent(&mut courier, at(0)), ["#s.2 INC\n"]);
+    courier.reconnected(at(0));
+    let first = courier.request_first(b"JOIN ann ack", at(60_000)).unwrap();
+    assert_eq!(sent(&mut courier, at(0)), ["#s.3 JOIN ann ack\n"]);
+    courier.reconnected(at(0));
+    courier.request_first(b"JOIN ann ack", at(60_000)).unwrap();
+    courier.withdraw(first);
+    assert_eq!(sent(&mut courier, at(0)), ["#s.4 JOIN ann ack\n"]);
+    courier.reconnected(at(0));
+    // Even if the one before is still wanted.
+    courier.request_first(b"JOIN ann ack", at(60_000)).unwrap();
+    assert_eq!(sent(&mut courier, at(0)), ["#s.5 JOIN ann ack\n"]);
+    done(&mut courier, "#s.5 OK joined ann 1/9 box1");
+    assert_eq!(sent(&mut courier, at(0)), ["#s.2 INC\n", "#s.6 JOIN ann ack\n"]);
 }
 
 #[test]
