@@ -258,7 +258,9 @@ impl World {
 
     pub fn down_link(&mut self, number: u64, bytes: &[u8]) -> Result<(), Fault> {
         let now = self.now;
-        let Some(link) = self.links.get_mut(number).filter(|link| now < link.down_ends) else { return Ok(()) };
+        let Some(link) = self.links.get_mut(number).filter(|link| now < link.down_ends) else {
+            return Ok(());
+        };
         let client = link.client;
         if self.clients[client].link != Some(number) {
             return Ok(());

@@ -263,7 +263,8 @@ impl World {
     fn tell(&mut self, client: usize, key: &str, value: Option<String>) -> Result<(), Fault> {
         let known = &mut self.clients[client].known;
         let before = known.insert(key.to_owned(), value.clone()).flatten();
-        let numbers = before.zip(value).and_then(|(a, b)| Some((a.parse::<i64>().ok()?, b.parse::<i64>().ok()?)));
+        let numbers =
+            before.zip(value).and_then(|(a, b)| Some((a.parse::<i64>().ok()?, b.parse::<i64>().ok()?)));
         match numbers {
             Some((before, after)) if after.abs() < before.abs() => {
                 Err(format!("{client} saw {key} go from {before} to {after}"))

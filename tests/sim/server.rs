@@ -179,7 +179,9 @@ impl World {
         }
         for client in &self.clients {
             let (all, most) = self.ledger.waiting(client.index);
-            if client.joins == Joins::WithBox && (all > self.plan.mailbox || most > (self.plan.mailbox / 4).max(1)) {
+            if client.joins == Joins::WithBox
+                && (all > self.plan.mailbox || most > (self.plan.mailbox / 4).max(1))
+            {
                 return Err(format!("{all} wait for {}, {most} of them from one", client.index));
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// How many events are kept in words.
-const KEPT: usize = 400;
+const KEPT: usize = 400_000;
 
 /// The events of one run.
 pub struct Trace {

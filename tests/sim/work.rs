@@ -199,7 +199,8 @@ impl World {
 
     fn watch(&mut self, client: usize) {
         let it = &self.clients[client];
-        if it.wants_watch && it.joins == Joins::WithBox && !it.ops.values().any(|op| matches!(op, Op::Watch)) {
+        if it.wants_watch && it.joins == Joins::WithBox && !it.ops.values().any(|op| matches!(op, Op::Watch))
+        {
             self.request(client, &format!("WATCH {WATCHED}"), Op::Watch);
         }
     }

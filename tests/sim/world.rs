@@ -20,38 +20,79 @@ use super::trace::Trace;
 #[derive(Debug)]
 pub enum Event {
     /// A datagram reaches the hub.
-    ToHub { from: SocketAddr, bytes: Vec<u8> },
+    ToHub {
+        from: SocketAddr,
+        bytes: Vec<u8>,
+    },
     /// A datagram reaches an address.
-    ToClient { to: SocketAddr, bytes: Vec<u8> },
+    ToClient {
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
     /// A connection reaches the hub.
-    Opened { link: u64 },
+    Opened {
+        link: u64,
+    },
     /// Bytes of a connection reach the hub.
-    UpLink { link: u64, bytes: Vec<u8> },
+    UpLink {
+        link: u64,
+        bytes: Vec<u8>,
+    },
     /// Bytes of a connection reach its client.
-    DownLink { link: u64, bytes: Vec<u8> },
+    DownLink {
+        link: u64,
+        bytes: Vec<u8>,
+    },
     /// The hub learns that a connection has ended.
-    EndedAtHub { link: u64 },
+    EndedAtHub {
+        link: u64,
+    },
     /// The client learns that a connection has ended.
-    EndedAtClient { link: u64 },
+    EndedAtClient {
+        link: u64,
+    },
     /// Bytes that the hub did not take are given again.
-    Again { link: u64 },
+    Again {
+        link: u64,
+    },
     /// A commit ends, unless the hub has ended before.
-    Commit { boot: u64, how: Commit, batch: Vec<u8> },
+    Commit {
+        boot: u64,
+        how: Commit,
+        batch: Vec<u8>,
+    },
     /// The hub dies, or is asked to stop.
     HubEnds,
     HubBegins,
     /// A client asks for something.
-    Act { client: usize },
+    Act {
+        client: usize,
+    },
     /// A client without a mailbox asks nobody's leave.
     Untagged,
     /// A client makes sure of its place.
-    Rejoin { client: usize },
-    Connect { client: usize },
-    ClientEnds { client: usize },
-    ClientBegins { client: usize },
-    Move { client: usize },
-    LinkBreaks { client: usize },
-    Partition { client: usize, begins: bool },
+    Rejoin {
+        client: usize,
+    },
+    Connect {
+        client: usize,
+    },
+    ClientEnds {
+        client: usize,
+    },
+    ClientBegins {
+        client: usize,
+    },
+    Move {
+        client: usize,
+    },
+    LinkBreaks {
+        client: usize,
+    },
+    Partition {
+        client: usize,
+        begins: bool,
+    },
     /// Nothing goes wrong any more.
     Heal,
     /// It is time to see whether everything has come to rest.
