@@ -35,7 +35,8 @@ pub struct Observer {
     /// The highest number that each session has sent.
     highest: BTreeMap<String, u64>,
     boxes: BTreeMap<usize, Box>,
-    pushes: BTreeMap<(String, u64), Vec<u8>>,
+    /// Every numbered push, by client, mailbox and number.
+    pushes: BTreeMap<(usize, String, u64), Vec<u8>>,
     pub replies: u64,
     pub repeats: u64,
 }
@@ -138,7 +139,12 @@ impl Observer {
                 return Err(format!("{:?} are in flight before the first ACK", its_box.sent));
             }
         }
-        let first = self.pushes.entry((its_box.name.clone(), number)).or_insert_with(|| push.to_vec());
+        if its_box.name.is_empty() {
+            // Its JOIN was done, but could not be kept at first.
+            return Ok(());
+        }
+        let place = (client, its_box.name.clone(), number);
+        let first = self.pushes.entry(place).or_insert_with(|| push.to_vec());
         if first == push {
             Ok(())
         } else {
