@@ -22,6 +22,8 @@ struct Box {
     acked: u64,
     /// Whether something was acknowledged since the last JOIN came.
     proven: bool,
+    /// How many JOINs have come whose replies have not left.
+    joining: u64,
     /// Whether the reply to the last JOIN has left.
     joined: bool,
     /// What was sent since.
@@ -42,6 +44,13 @@ pub struct Observer {
 }
 
 impl Observer {
+    /// Another hub has begun: what the one before had been asked is forgotten.
+    pub fn hub_began(&mut self) {
+        for its_box in self.boxes.values_mut() {
+            its_box.joining = 0;
+        }
+    }
+
     /// A client sends a line.
     pub fn asked(&mut self, line: &[u8]) -> Result<(), Fault> {
         let line = text(line);
@@ -66,6 +75,7 @@ impl Observer {
             its_box.proven = true;
         } else if tag(&line).is_some_and(|(_, _, request)| request.starts_with("JOIN ")) {
             (its_box.proven, its_box.joined) = (false, false);
+            its_box.joining += 1;
         }
     }
 
@@ -117,9 +127,11 @@ impl Observer {
         if let Some(name) = name {
             let its_box = self.boxes.entry(client).or_default();
             if its_box.name != name {
-                *its_box = Box { name: name.to_owned(), proven: its_box.proven, ..Box::default() };
+                let (name, joining) = (name.to_owned(), its_box.joining);
+                *its_box = Box { name, joining, proven: its_box.proven, ..Box::default() };
             }
-            its_box.joined = true;
+            its_box.joining = its_box.joining.saturating_sub(1);
+            its_box.joined = its_box.joining == 0;
             its_box.sent.clear();
         }
         Ok(())

@@ -58,7 +58,8 @@ impl World {
         let boot = self.boot;
         self.under_way = Some(batch.clone());
         if self.bug == Some(Bug::AnswerBeforeCommit) && how == Commit::Done {
-            self.after(takes, Event::Commit { boot, how: Commit::Late, batch });
+            self.late = self.late.max(self.now + takes);
+            self.at(self.late, Event::Commit { boot, how: Commit::Late, batch });
             self.after(0, Event::Commit { boot, how, batch: Vec::new() });
         } else {
             self.after(takes, Event::Commit { boot, how, batch });
@@ -142,6 +143,7 @@ impl World {
         let seed = if self.bug == Some(Bug::ForgetClock) { 1 } else { self.rng.u64(..) };
         let hub = Hub::restore(settings, seed, &state).map_err(|damage| damage.to_string())?;
         self.boot += 1;
+        self.observer.hub_began();
         self.trace.note(self.now, "hub begins", self.boot, b"");
         self.booted = self.now;
         self.started = hub.started();

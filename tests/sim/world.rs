@@ -126,6 +126,8 @@ pub struct World {
     pub out: Actions,
     pub disk: Disk,
     pub under_way: Option<Vec<u8>>,
+    /// When the last of the commits ends that were reported as done before.
+    pub late: Micros,
     pub clients: Vec<Client>,
     pub links: Links,
     pub ledger: Ledger,
@@ -173,6 +175,7 @@ impl World {
             out: Actions::default(),
             disk,
             under_way: None,
+            late: 0,
             clients,
             links: Links::default(),
             ledger: Ledger::default(),
