@@ -161,6 +161,11 @@ impl World {
             (Op::Send(text) | Op::Ask(text), "full" | "no-such-client" | "join-first")
             | (Op::All(text), "join-first") => self.ledger.was_sent(now, &text, Fate::Refused, 0),
             (Op::Watch, "join-first") => Ok(()),
+            // A late copy of what this client asked before it crashed has come between: it joins anew.
+            (Op::Join, "stale") => {
+                self.after(SECOND, Event::Rejoin { client });
+                Ok(())
+            }
             (op, _) => Err(format!("{client} got ERR {name} {why} to {op:?}")),
         }
     }

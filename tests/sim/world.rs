@@ -8,7 +8,7 @@ use pigeond::hub::{Actions, Hub};
 use pigeond::moment::Moment;
 
 use super::bugs::Bug;
-use super::client::Client;
+use super::client::{Client, Joins};
 use super::disk::Disk;
 use super::ledger::{Fault, Ledger};
 use super::network::Links;
@@ -153,7 +153,7 @@ pub struct Summary {
 /// A run takes no more steps than this, or it will never end.
 const STEPS: u64 = 400_000;
 /// After the network is healed everything comes to rest in this time.
-const REST: Micros = 240 * SECOND;
+const REST: Micros = 243 * SECOND;
 
 impl World {
     pub fn new(seed: u64, bug: Option<Bug>, keeps_words: bool) -> Self {
@@ -323,14 +323,15 @@ impl World {
             return Ok(Some("the hub is away".to_owned()));
         }
         if let Some(client) = self.clients.iter().find(|client| !client.is_settled()) {
-            let ops: Vec<_> = client.ops.values().take(3).collect();
-            return Ok(Some(format!("client {} waits for {ops:?}", client.index)));
+            let (ops, joined): (Vec<_>, _) = (client.ops.values().take(3).collect(), client.joined);
+            return Ok(Some(format!("client {} (joined: {joined}) waits for {ops:?}", client.index)));
         }
         if self.under_way.is_some() || self.untagged.is_recent(self.now) {
             return Ok(Some("the disk is busy".to_owned()));
         }
-        let joins: Vec<_> = self.clients.iter().map(|client| client.joins).collect();
-        if let Some(missing) = self.ledger.missing(|at| joins[at] == super::client::Joins::WithBox) {
+        let with_box: Vec<bool> = self.clients.iter().map(|it| it.joins == Joins::WithBox).collect();
+        let without = with_box.iter().filter(|with| !**with).count();
+        if let Some(missing) = self.ledger.missing(|at| with_box[at], without) {
             return Ok(Some(missing));
         }
         self.stale_watch()
