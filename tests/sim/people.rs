@@ -38,6 +38,10 @@ impl World {
         if self.healed {
             return Ok(());
         }
+        self.misfortune(self.plan.client_life, |client| Event::ClientEnds { client }, client);
+        if !self.clients[client].up {
+            return Ok(());
+        }
         self.trace.note(self.now, "client dies", client as u64, b"");
         self.clients[client].up = false;
         self.clients[client].inbox.crash();
@@ -46,7 +50,6 @@ impl World {
         }
         let pause = wait(&mut self.rng, SECOND);
         self.after(pause, Event::ClientBegins { client });
-        self.misfortune(self.plan.client_life, |client| Event::ClientEnds { client }, client);
         Ok(())
     }
 
