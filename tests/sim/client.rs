@@ -116,7 +116,7 @@ impl Client {
         let name = self.next_session();
         self.courier = courier(&name, self.carrier, rng.u64(..));
         self.up = true;
-        (self.joining, self.joined, self.watches) = (None, false, false);
+        (self.joining, self.joined, self.watches, self.has_left) = (None, false, false, false);
         self.ops.clear();
         self.unfinished.clear();
         self.highest = 0;

@@ -11,6 +11,7 @@ use super::ledger::{Fault, Ledger};
 struct Tag {
     /// Whether it stands before a line that changes something.
     changes: bool,
+    joins: bool,
     reply: Option<Vec<u8>>,
 }
 
@@ -62,7 +63,8 @@ impl Observer {
         }
         let word = request.split(' ').next().unwrap_or_default();
         let changes = matches!(word, "SET" | "INC" | "DEC" | "DEL" | "SEND" | "ALL" | "ASK" | "ANSWER");
-        self.tags.entry((session.to_owned(), number)).or_default().changes = changes;
+        let tag = self.tags.entry((session.to_owned(), number)).or_default();
+        (tag.changes, tag.joins) = (changes, word == "JOIN");
         Ok(())
     }
 
@@ -102,6 +104,10 @@ impl Observer {
             return Err(format!("a reply to #{session}.{number}, which nobody sent: {reply}"));
         };
         let error = reply.strip_prefix("ERR ").map(|rest| rest.split(' ').next().unwrap_or_default());
+        if tag.joins && error.is_some() {
+            // The JOIN may have been done all the same, in a mailbox whose name nobody was told.
+            self.boxes.entry(client).or_default().name.clear();
+        }
         match error {
             Some("busy" | "stopping" | "disk") => return Ok(()),
             Some("unopened" | "reused" | "unknown" | "usage" | "too-long") => {
