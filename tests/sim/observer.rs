@@ -19,6 +19,8 @@ struct Tag {
 #[derive(Default)]
 struct Box {
     name: String,
+    /// Whether it may be another one by now, of which nobody was told the name.
+    is_unnamed: bool,
     /// The highest number that the hub can have been told to be acknowledged.
     acked: u64,
     /// Whether something was acknowledged since the last JOIN came.
@@ -106,7 +108,7 @@ impl Observer {
         let error = reply.strip_prefix("ERR ").map(|rest| rest.split(' ').next().unwrap_or_default());
         if tag.joins && error.is_some() {
             // The JOIN may have been done all the same, in a mailbox whose name nobody was told.
-            self.boxes.entry(client).or_default().name.clear();
+            self.boxes.entry(client).or_default().is_unnamed = true;
         }
         match error {
             Some("busy" | "stopping" | "disk") => return Ok(()),
@@ -136,6 +138,7 @@ impl Observer {
                 let (name, joining) = (name.to_owned(), its_box.joining);
                 *its_box = Box { name, joining, proven: its_box.proven, ..Box::default() };
             }
+            its_box.is_unnamed = false;
             its_box.joining = its_box.joining.saturating_sub(1);
             its_box.joined = its_box.joining == 0;
             its_box.sent.clear();
@@ -157,8 +160,7 @@ impl Observer {
                 return Err(format!("{:?} are in flight before the first ACK", its_box.sent));
             }
         }
-        if its_box.name.is_empty() {
-            // Its JOIN was done, but could not be kept at first.
+        if its_box.is_unnamed || its_box.name.is_empty() {
             return Ok(());
         }
         let place = (client, its_box.name.clone(), number);
