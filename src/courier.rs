@@ -286,9 +286,16 @@ impl Courier {
         id
     }
 
-    /// The request that must be answered before any other is sent.
+    /// How many numbers lie between the oldest under way and the next.
+    fn spread(&self) -> u64 {
+        self.next_number - self.under_way.first().map_or(self.next_number, |sent| sent.number)
+    }
+
+    /// The request that must be answered before any other is sent. One that has no room in the window holds up
+    /// nothing: the oldest under way must be sent again to make room.
     fn held_for(&self) -> Option<Id> {
-        let waiting = self.waiting.front().filter(|request| request.first).map(|request| request.id);
+        let waiting = self.waiting.front().filter(|request| request.first && self.spread() < SESSION_WINDOW);
+        let waiting = waiting.map(|request| request.id);
         let sent = || self.under_way.iter().find(|sent| sent.request.first).map(|sent| sent.request.id);
         match self.opening {
             // Number 1 goes before even that, and alone anyway.
@@ -299,14 +306,16 @@ impl Courier {
 
     fn may_start(&self) -> bool {
         let Some(request) = self.waiting.front() else { return false };
-        let oldest = self.under_way.first().map_or(self.next_number, |sent| sent.number);
-        let in_window = self.next_number - oldest < SESSION_WINDOW;
+        let in_window = self.spread() < SESSION_WINDOW;
+        let leaves_room = self.spread() < SESSION_WINDOW - ROOM_FOR_FIRST;
         let place_is_free = !request.is_place() || !self.under_way.iter().any(|sent| sent.request.is_place());
         let held = self.under_way.iter().any(|sent| sent.request.first);
         match self.opening {
             Opening::Awaited => self.under_way.is_empty(),
             Opening::Open if request.first => in_window && place_is_free && !held,
-            Opening::Open => in_window && place_is_free && !held && self.under_way.len() < COURIER_UNDER_WAY,
+            Opening::Open => {
+                leaves_room && place_is_free && !held && self.under_way.len() < COURIER_UNDER_WAY
+            }
             Opening::Spent => false,
         }
     }
@@ -380,6 +389,10 @@ impl Courier {
         Some(Event::Finished(sent.request.id, Outcome::Refused { name, why }))
     }
 }
+
+/// Numbers of the window that are left to requests that go first: a client may lose its place often while one of its
+/// requests waits for its answer.
+const ROOM_FOR_FIRST: u64 = 16;
 
 /// Reads what stands behind the tag of a reply; `None` if it is no reply.
 fn read_reply(reply: &[u8]) -> Option<Outcome> {

@@ -64,7 +64,17 @@ fn at_most_32_are_under_way_and_the_newest_stays_within_64_of_the_oldest() {
         done(&mut courier, &format!("#s.{number} OK"));
         sent(&mut courier, at(0));
     }
-    assert_eq!(courier.next_number, 2 + SESSION_WINDOW, "number 2 was never answered");
+    assert_eq!(courier.next_number, 2 + SESSION_WINDOW - ROOM_FOR_FIRST, "number 2 was never answered");
+    for _ in 0..2 * ROOM_FOR_FIRST {
+        courier.request_first(b"JOIN ann", at(60_000)).unwrap();
+        let number = courier.next_number;
+        sent(&mut courier, at(0));
+        done(&mut courier, &format!("#s.{number} OK joined ann 1/9"));
+    }
+    assert_eq!(courier.next_number, 2 + SESSION_WINDOW);
+    courier.reconnected(at(1));
+    let again = sent(&mut courier, at(1));
+    assert_eq!(again, ["#s.2 INC\n"], "it makes room for those that wait to go first");
 }
 
 #[test]
