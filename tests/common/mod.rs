@@ -6,7 +6,7 @@ pub mod relay;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
@@ -44,9 +44,37 @@ impl Daemon {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let file = directory.path().join("pigeond.toml");
         std::fs::write(&file, Self::whole(settings)).expect("the configuration is written");
+        let (child, log) = Self::launch(&directory);
+        Self { child, log, seen: Vec::new(), directory, port: 0 }
+    }
+
+    /// Kills it, as `kill -9` does; what it logged, since its start or the last kill.
+    pub fn kill(&mut self) -> Vec<String> {
+        self.child.kill().expect("it is killed");
+        self.end()
+    }
+
+    /// Waits for its end; what it logged, since its start or the last end.
+    pub fn end(&mut self) -> Vec<String> {
+        self.child.wait().expect("it ends");
+        self.seen.extend(self.log.iter());
+        std::mem::take(&mut self.seen)
+    }
+
+    /// Starts it anew, once it has ended: with the same files, and on the port that it had.
+    pub fn restart(&mut self) {
+        let file = self.config_file();
+        let settings = std::fs::read_to_string(&file).expect("its configuration");
+        let settings = settings.replace("port = 0", &format!("port = {}", self.port));
+        std::fs::write(&file, settings).expect("the configuration is written");
+        (self.child, self.log) = Self::launch(&self.directory);
+        self.wait_for_port();
+    }
+
+    fn launch(directory: &TempDir) -> (Child, Receiver<String>) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pigeond"))
             .arg("--config")
-            .arg(&file)
+            .arg(directory.path().join("pigeond.toml"))
             .env_remove("JOURNAL_STREAM")
             .env_remove("NOTIFY_SOCKET")
             .env_remove("STATE_DIRECTORY")
@@ -61,7 +89,7 @@ impl Daemon {
                 let _ = send.try_send(line);
             }
         });
-        Self { child, log, seen: Vec::new(), directory, port: 0 }
+        (child, log)
     }
 
     fn whole(settings: &str) -> String {
@@ -113,6 +141,11 @@ impl Daemon {
     /// The daemon's process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Where it keeps its files.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Its configuration file.
