@@ -203,8 +203,8 @@ impl World {
         }
         link.unfinished.extend_from_slice(&bytes);
         while let Some(end) = link.unfinished.iter().position(|&b| b == b'\n') {
-            let line: Vec<u8> = link.unfinished.drain(..=end).collect();
-            self.observer.heard(link.client, &line);
+            let whole: Vec<u8> = link.unfinished.drain(..=end).collect();
+            self.observer.heard(link.client, &whole);
         }
         if link.held.is_empty() {
             self.feed(number, &bytes)
@@ -267,8 +267,8 @@ impl World {
         }
         self.clients[client].unfinished.extend_from_slice(bytes);
         while let Some(end) = self.clients[client].unfinished.iter().position(|&b| b == b'\n') {
-            let line: Vec<u8> = self.clients[client].unfinished.drain(..=end).collect();
-            self.hears(client, &line)?;
+            let whole: Vec<u8> = self.clients[client].unfinished.drain(..=end).collect();
+            self.hears(client, &whole)?;
         }
         self.pump(client)
     }

@@ -125,7 +125,7 @@ impl Observer {
             match &tag.reply {
                 Some(first) if first != reply.as_bytes() => {
                     let first = first.escape_ascii();
-                    return Err(format!("#{session}.{number} got {first:?} and then {reply:?}"));
+                    return Err(format!("#{session}.{number} got {first} and then {reply}"));
                 }
                 Some(_) => self.repeats += 1,
                 None => tag.reply = Some(reply.as_bytes().to_vec()),

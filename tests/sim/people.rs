@@ -287,9 +287,9 @@ impl World {
             let keys = self.ledger.counters.keys().chain(self.ledger.registers.keys()).cloned();
             for key in keys.filter(|key| key.starts_with("w/")).collect::<Vec<_>>() {
                 let value = self.peek(&key);
-                let knows = known.get(&key).cloned().flatten();
-                if knows != value {
-                    return Ok(Some(format!("{client} knows of {key} {knows:?}, and it is {value:?}")));
+                let told = known.get(&key).cloned().flatten();
+                if told != value {
+                    return Ok(Some(format!("{client} knows of {key} {told:?}, and it is {value:?}")));
                 }
             }
         }
