@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// A row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Change<'a> {
-    /// How far the hub has come. One row; at the head of each batch.
+    /// How far the hub has come. One row, in each batch.
     Clock {
         /// How long hubs have run on this state in all, in milliseconds.
         uptime_ms: u64,

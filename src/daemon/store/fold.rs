@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use rusqlite::Connection;
 
 use super::Trouble;
@@ -42,11 +44,13 @@ pub(super) fn apply(tables: &Connection, batches: &[u8], tally: &mut Tally) -> R
 /// The numbers of sessions, mailboxes and letters are never used again, so a row that once went with its owner
 /// cannot come back.
 fn newest(batches: &[u8]) -> Result<BTreeMap<Key<'_>, Change<'_>>, Trouble> {
-    let mut newest = BTreeMap::new();
+    // Most changes are soon replaced by another of the same row: only what is left need be put in order.
+    let mut newest = HashMap::with_hasher(FixedState::default());
     for change in Change::read(batches) {
         let change = change?;
         newest.insert(Key::of(&change), change);
     }
+    let mut newest: BTreeMap<_, _> = newest.into_iter().collect();
     let (mut sessions, mut mailboxes, mut acked) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
     for change in newest.values() {
         if let Change::SessionGone { id } = *change {

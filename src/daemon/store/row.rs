@@ -10,7 +10,7 @@ use crate::hub::{Change, Content};
 use crate::limits::SESSION_WINDOW;
 
 /// Which row a change is about. The order is that in which rows are written and read: what others belong to first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Key<'a> {
     Clock,
     Value(&'a str),
