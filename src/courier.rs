@@ -289,14 +289,17 @@ impl Courier {
         match self.opening {
             // Number 1 goes before even that, and alone anyway.
             Opening::Awaited if !self.under_way.is_empty() => None,
+            // No number is free for it until the oldest is answered, which must therefore not wait for it.
+            Opening::Open if waiting.is_some() && !self.is_in_window() => {
+                self.under_way.first().map(|sent| sent.request.id)
+            }
             Opening::Awaited | Opening::Open | Opening::Spent => waiting.or_else(sent),
         }
     }
 
     fn may_start(&self) -> bool {
         let Some(request) = self.waiting.front() else { return false };
-        let oldest = self.under_way.first().map_or(self.next_number, |sent| sent.number);
-        let in_window = self.next_number - oldest < SESSION_WINDOW;
+        let in_window = self.is_in_window();
         let place_is_free = !request.is_place() || !self.under_way.iter().any(|sent| sent.request.is_place());
         let held = self.under_way.iter().any(|sent| sent.request.first);
         match self.opening {
@@ -305,6 +308,12 @@ impl Courier {
             Opening::Open => in_window && place_is_free && !held && self.under_way.len() < COURIER_UNDER_WAY,
             Opening::Spent => false,
         }
+    }
+
+    /// Whether the next number is so near to the oldest under way that the hub keeps both.
+    fn is_in_window(&self) -> bool {
+        let oldest = self.under_way.first().map_or(self.next_number, |sent| sent.number);
+        self.next_number - oldest < SESSION_WINDOW
     }
 
     fn start(&mut self, now: Moment) {

@@ -107,6 +107,24 @@ fn after_a_reconnect_the_join_goes_first_and_an_older_place_command_gets_a_new_n
 }
 
 #[test]
+fn a_join_for_which_no_number_is_free_lets_the_oldest_be_sent_again() {
+    let mut courier = opened(Carrier::Datagrams);
+    for _ in 1..=SESSION_WINDOW {
+        courier.request(b"INC", at(60_000)).unwrap();
+    }
+    sent(&mut courier, at(0));
+    for number in 3..SESSION_WINDOW + 2 {
+        done(&mut courier, &format!("#s.{number} OK"));
+        sent(&mut courier, at(0));
+    }
+    courier.reconnected(at(1));
+    courier.request_first(b"JOIN ann", at(60_000)).unwrap();
+    assert_eq!(sent(&mut courier, at(1)), ["#s.2 INC\n"]);
+    done(&mut courier, "#s.2 OK");
+    assert_eq!(sent(&mut courier, at(1)), [format!("#s.{} JOIN ann\n", SESSION_WINDOW + 2)]);
+}
+
+#[test]
 fn giving_up_says_whether_the_outcome_is_unknown() {
     let mut courier = courier(Carrier::Datagrams);
     let first = courier.request(b"INC", at(1000)).unwrap();
