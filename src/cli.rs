@@ -6,9 +6,12 @@
 //! courier behind it (`client`), what is printed (`output`), and how the program ends (`exit`).
 
 mod address;
+mod answer;
 mod arguments;
+mod ask;
 mod bench;
 mod chat;
+mod child;
 mod client;
 mod clock;
 mod duration;
@@ -22,6 +25,7 @@ mod messages;
 mod output;
 mod ping;
 mod place;
+mod session_name;
 mod settings;
 mod signals;
 mod values;
@@ -68,7 +72,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Raw { line } => messages::raw(&settings, &mut out, &line),
         Command::Send { code, text } => messages::send(&settings, &mut out, &code, &text),
         Command::All { text } => messages::all(&settings, &mut out, &text),
-        Command::Listen => listen::listen(&settings, &mut out),
+        Command::Ask { code, text } => ask::ask(&settings, &mut out, &code, &text),
+        Command::Answer(options) => answer::answer(&settings, &mut out, &options),
+        Command::Listen { keep } => listen::listen(&settings, &mut out, keep),
         Command::Watch { pattern } => listen::watch(&settings, &mut out, &pattern),
         Command::Get { key } => values::get(&settings, &mut out, &key),
         Command::Set { key, text } => values::set(&settings, &mut out, &key, &text),

@@ -8,6 +8,7 @@
 //! way, the newest less than 64 numbers above the oldest; a request is the same bytes each time; and of
 //! JOIN, BYE, WATCH and UNWATCH only one is under way, for a later one makes an earlier one stale.
 
+mod inbox;
 mod jitter;
 mod push;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod under_way;
 
 use std::collections::VecDeque;
 
+pub use inbox::{Inbox, Receipt};
 pub use push::Push;
 
 use jitter::{FIRST_PAUSE, Jitter, LONGEST_PAUSE};
@@ -24,7 +26,7 @@ use under_way::{UnderWay, Waiting};
 use crate::limits::{COURIER_QUEUE, COURIER_UNDER_WAY, SESSION_WINDOW};
 use crate::moment::Moment;
 use crate::names::Session;
-use crate::wire::{ErrorName, Tag};
+use crate::wire::{ErrorName, Number, Tag};
 
 /// What carries the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +78,8 @@ pub enum Outcome {
 pub enum Event<'a> {
     /// A request has ended.
     Finished(Id, Outcome),
-    /// What others sent, or what the hub tells unasked.
-    Pushed(Push<'a>),
+    /// What others sent, or what the hub tells unasked; with its number in the mailbox, if there is one.
+    Pushed(Option<Number>, Push<'a>),
 }
 
 /// The state of one session. See the module's documentation.
@@ -150,6 +152,8 @@ impl Courier {
             let sent = self.under_way.remove(at);
             self.waiting.push_front(sent.request);
         }
+        // Two that wait for each other would both wait for ever.
+        self.waiting.iter_mut().for_each(|request| request.first = false);
         let id = self.new_id();
         self.waiting.push_front(Waiting { id, line: line.to_vec(), deadline, first: true });
         Ok(id)
@@ -166,7 +170,7 @@ impl Courier {
         if is_word(line, b"ERR too-long") {
             return self.too_long();
         }
-        Push::read(line).map(Event::Pushed)
+        Push::read_numbered(line).map(|(number, push)| Event::Pushed(number, push))
     }
 
     /// The next line to send now, with its tag and line end; call until it says `None`.
@@ -282,38 +286,38 @@ impl Courier {
         id
     }
 
-    /// The request that must be answered before any other is sent.
+    /// How many numbers lie between the oldest under way and the next.
+    fn spread(&self) -> u64 {
+        self.next_number - self.under_way.first().map_or(self.next_number, |sent| sent.number)
+    }
+
+    /// The request that must be answered before any other is sent. One that has no room in the window holds up
+    /// nothing: the oldest under way must be sent again to make room.
     fn held_for(&self) -> Option<Id> {
-        let waiting = self.waiting.front().filter(|request| request.first).map(|request| request.id);
+        let waiting = self.waiting.front().filter(|request| request.first && self.spread() < SESSION_WINDOW);
+        let waiting = waiting.map(|request| request.id);
         let sent = || self.under_way.iter().find(|sent| sent.request.first).map(|sent| sent.request.id);
         match self.opening {
             // Number 1 goes before even that, and alone anyway.
             Opening::Awaited if !self.under_way.is_empty() => None,
-            // No number is free for it until the oldest is answered, which must therefore not wait for it.
-            Opening::Open if waiting.is_some() && !self.is_in_window() => {
-                self.under_way.first().map(|sent| sent.request.id)
-            }
             Opening::Awaited | Opening::Open | Opening::Spent => waiting.or_else(sent),
         }
     }
 
     fn may_start(&self) -> bool {
         let Some(request) = self.waiting.front() else { return false };
-        let in_window = self.is_in_window();
+        let in_window = self.spread() < SESSION_WINDOW;
+        let leaves_room = self.spread() < SESSION_WINDOW - ROOM_FOR_FIRST;
         let place_is_free = !request.is_place() || !self.under_way.iter().any(|sent| sent.request.is_place());
         let held = self.under_way.iter().any(|sent| sent.request.first);
         match self.opening {
             Opening::Awaited => self.under_way.is_empty(),
             Opening::Open if request.first => in_window && place_is_free && !held,
-            Opening::Open => in_window && place_is_free && !held && self.under_way.len() < COURIER_UNDER_WAY,
+            Opening::Open => {
+                leaves_room && place_is_free && !held && self.under_way.len() < COURIER_UNDER_WAY
+            }
             Opening::Spent => false,
         }
-    }
-
-    /// Whether the next number is so near to the oldest under way that the hub keeps both.
-    fn is_in_window(&self) -> bool {
-        let oldest = self.under_way.first().map_or(self.next_number, |sent| sent.number);
-        self.next_number - oldest < SESSION_WINDOW
     }
 
     fn start(&mut self, now: Moment) {
@@ -385,6 +389,10 @@ impl Courier {
         Some(Event::Finished(sent.request.id, Outcome::Refused { name, why }))
     }
 }
+
+/// Numbers of the window that are left to requests that go first: a client may lose its place often while one of its
+/// requests waits for its answer.
+const ROOM_FOR_FIRST: u64 = 16;
 
 /// Reads what stands behind the tag of a reply; `None` if it is no reply.
 fn read_reply(reply: &[u8]) -> Option<Outcome> {

@@ -218,10 +218,18 @@ impl Hub {
         self.timers.reset(&mut self.journal.due, wakes, timers::Due::Save);
     }
 
+    /// Whether [`Self::poll_commit`] would yield a batch.
+    #[must_use]
+    pub fn wants_commit(&self, now: Moment) -> bool {
+        self.journal.wants_commit(now)
+    }
+
     /// The batch to save now, if there is one; to be asked after each input and each tick. It is one transaction.
     /// The next input about it is [`Input::Committed`] or [`Input::CommitFailed`].
     pub fn poll_commit(&mut self, now: Moment) -> Option<&[u8]> {
-        if !self.journal.begin(now) {
+        let values = &mut self.values;
+        let begun = self.journal.begin(now, |batch| values.take_changed(|change| change.write(batch)));
+        if !begun {
             return None;
         }
         self.wake_journal();

@@ -63,6 +63,13 @@ pub const COURIER_UNDER_WAY: usize = 32;
 /// Requests that a client's courier holds back until their turn: 32 windows, then whoever asks must wait.
 pub const COURIER_QUEUE: usize = 1024;
 
+/// Pushes that a client's inbox takes ahead of the one it waits for, and hands out before the first of them is done
+/// with: what a hub has in flight at most (protocol, section 6).
+pub const INBOX_AHEAD: usize = 32;
+
+/// Bytes of pushes that came before their turn; what does not fit comes again.
+pub const INBOX_BYTES: usize = 1024 * 1024;
+
 /// How long a session is remembered after its own BYE: longer than any copy lives in a network.
 pub const SESSION_LINGER: Duration = Duration::from_mins(1);
 

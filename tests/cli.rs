@@ -1,56 +1,13 @@
 //! `pigeon` as a process, against a hub of a few lines that answers as each test wants.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
-
 mod fake_hub;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use fake_hub::{CLOSE, Hub, replying, request, tagged};
+use fake_hub::{CLOSE, Hub, interrupt, json, pigeon, replying, request, run, run_with_input, tagged};
 use serde_json::Value;
-
-fn pigeon(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pigeon"));
-    command.args(arguments).env_clear().stdin(Stdio::null());
-    command
-}
-
-impl Hub {
-    /// `pigeon` with the hub's address, and nothing from this machine's environment.
-    fn pigeon(&self, arguments: &[&str]) -> Command {
-        let mut command = pigeon(arguments);
-        command.env("PIGEON_HUB", self.address.to_string());
-        command
-    }
-}
-
-/// Runs to the end: exit code, standard output, standard error.
-fn run(command: &mut Command) -> (i32, String, String) {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-/// Runs to the end with this on standard input.
-fn run_with_input(command: &mut Command, input: &str) -> (i32, String, String) {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-fn interrupt(child: &Child) {
-    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
-}
-
-fn json(line: &str) -> Value {
-    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
-}
 
 #[test]
 fn a_count_is_printed_plain_and_as_json_and_the_session_ends_with_bye() {
@@ -297,6 +254,7 @@ fn watch_prints_values_until_ctrl_c_and_then_says_bye() {
         }
         request if request.starts_with("JOIN watch-") => vec![tagged(line, "OK joined w 1/9")],
         "BYE" => vec![tagged(line, "OK bye")],
+        "UNWATCH -" => vec![tagged(line, "OK unwatching -")],
         other => panic!("{other}"),
     });
     let mut child = hub.pigeon(&["watch", "a*"]).stdout(Stdio::piped()).spawn().unwrap();
@@ -313,7 +271,7 @@ fn watch_prints_values_until_ctrl_c_and_then_says_bye() {
 #[test]
 fn listening_ends_with_77_when_the_code_joins_elsewhere() {
     let hub = Hub::udp(|line| match request(line) {
-        "JOIN ann" => {
+        "JOIN ann ack" => {
             vec![tagged(line, "OK joined ann 1/9"), b"MSG bob hi\n".to_vec(), b"BYE moved\n".to_vec()]
         }
         _ => vec![tagged(line, "OK")],
@@ -325,11 +283,12 @@ fn listening_ends_with_77_when_the_code_joins_elsewhere() {
 #[test]
 fn chat_asks_for_a_code_sends_what_is_typed_and_ends_with_bye() {
     let hub = Hub::udp(|line| match request(line) {
-        "JOIN ann" => vec![tagged(line, "OK joined ann 1/9")],
+        "JOIN ann ack" => vec![tagged(line, "OK joined ann 1/9 box1")],
         "ALL hello" => vec![b"MSG bob \x1b[31mhi\n".to_vec(), tagged(line, "OK 1")],
         "SEND bob you" => vec![tagged(line, "OK sent")],
         "SEND carl x" => vec![tagged(line, "ERR no-such-client carl has not joined")],
         "BYE" => vec![tagged(line, "OK bye")],
+        "UNWATCH -" => vec![tagged(line, "OK unwatching -")],
         other => panic!("{other}"),
     });
     let input = "no code\nann\nhello\n@bob you\n/to carl x\nBYE\nnever sent\n";
@@ -342,7 +301,8 @@ fn chat_asks_for_a_code_sends_what_is_typed_and_ends_with_bye() {
 
 #[test]
 fn chat_ends_with_its_input_and_with_ctrl_c() {
-    let answer = || replying(&[("JOIN ann", "OK joined ann 1/9"), ("ALL hi", "OK 0"), ("BYE", "OK bye")]);
+    let answer =
+        || replying(&[("JOIN ann ack", "OK joined ann 1/9 box1"), ("ALL hi", "OK 0"), ("BYE", "OK bye")]);
     let hub = Hub::udp(answer());
     let (code, out, _) = run_with_input(&mut hub.pigeon(&["chat", "--as", "ann", "--json"]), "hi");
     assert_eq!((code, out.as_str()), (0, "{\"reached\":0}\n"));
@@ -370,7 +330,7 @@ fn a_line_typed_after_the_hub_forgot_the_session_goes_out_in_a_new_one() {
             return vec![tagged(line, "ERR unopened begin with 1")];
         }
         match request(line) {
-            "JOIN ann" => vec![tagged(line, "OK joined ann 1/9")],
+            "JOIN ann ack" => vec![tagged(line, "OK joined ann 1/9 box1")],
             "ALL one" => vec![tagged(line, "OK 1")],
             "ALL two" if restarts > 0 => {
                 restarts -= 1;
@@ -390,7 +350,7 @@ fn a_line_typed_after_the_hub_forgot_the_session_goes_out_in_a_new_one() {
         input.write_all(line.as_bytes()).unwrap();
         assert_eq!(lines.next().as_deref(), Some(reply));
         // What leaves on the old connection may have been done: type on when the new one stands.
-        let joins = || hub.heard().iter().filter(|line| request(line) == "JOIN ann").count();
+        let joins = || hub.heard().iter().filter(|line| request(line) == "JOIN ann ack").count();
         while reply == "reached 2" && joins() < 2 {
             std::thread::yield_now();
         }
@@ -399,7 +359,7 @@ fn a_line_typed_after_the_hub_forgot_the_session_goes_out_in_a_new_one() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let heard: Vec<String> = hub.heard().iter().map(|line| request(line).to_owned()).collect();
-    assert_eq!(heard.iter().filter(|line| *line == "JOIN ann").count(), 3, "{heard:?}");
+    assert_eq!(heard.iter().filter(|line| *line == "JOIN ann ack").count(), 3, "{heard:?}");
 }
 
 #[test]

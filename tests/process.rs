@@ -19,7 +19,10 @@ use std::process::Command;
 use common::{Daemon, PATIENCE, ask, ask_tcp, receive};
 
 fn pigeond() -> assert_cmd::Command {
-    assert_cmd::Command::new(env!("CARGO_BIN_EXE_pigeond"))
+    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_pigeond"));
+    // Whatever it is asked, it leaves no state behind.
+    command.env_remove("STATE_DIRECTORY").env_remove("XDG_STATE_HOME").env_remove("HOME");
+    command
 }
 
 #[test]
@@ -298,6 +301,7 @@ fn with_notify_socket(watchdog: Option<&str>) -> (std::process::Child, UnixDatag
     std::fs::write(&config, "[listen]\nbind = [\"127.0.0.1\"]\nport = 0\n").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_pigeond"));
     command.arg("--config").arg(config).env("NOTIFY_SOCKET", path).env_remove("JOURNAL_STREAM");
+    command.env("XDG_STATE_HOME", directory.path()).env_remove("STATE_DIRECTORY");
     if let Some(microseconds) = watchdog {
         command.env("WATCHDOG_USEC", microseconds).env_remove("WATCHDOG_PID");
     }

@@ -21,6 +21,8 @@ struct Client {
     stream: TcpStream,
     /// The same request many times over.
     requests: Vec<u8>,
+    /// The session of the tags, and the last number, where there are any.
+    tagged: Option<(String, u64)>,
     /// Where in `requests` the next byte to be written is, and how many are to be written.
     position: usize,
     unwritten: usize,
@@ -36,7 +38,19 @@ impl Client {
     fn new(stream: TcpStream, request: &[u8], most: usize) -> Self {
         stream.set_nonblocking(true).expect("a stream that does not wait");
         // Twice over: a window that begins within the first half ends within the second.
-        Self { stream, requests: request.repeat(2 * most), position: 0, unwritten: 0 }
+        let requests = request.repeat(2 * most);
+        Self { stream, requests, tagged: None, position: 0, unwritten: 0 }
+    }
+
+    /// Asks so many more, under their numbers.
+    fn ask_tagged(&mut self, count: usize) {
+        let Some((session, number)) = &mut self.tagged else { return };
+        self.requests.clear();
+        for _ in 0..count {
+            *number += 1;
+            writeln!(self.requests, "#{session}.{number} INC c").expect("memory takes it");
+        }
+        self.stream.write_all(&self.requests).expect("the little that is under way fits the socket");
     }
 
     fn ask(&mut self, bytes: usize) {
@@ -88,6 +102,19 @@ impl Tcp {
         }
         Self { clients, request_bytes: request.len(), buffer: vec![0; READ_BYTES], done: Done::default() }
     }
+
+    /// The same under tags. The first request of each is answered before the second leaves: it opens a session.
+    pub fn tagged(server: SocketAddr, (sockets, window): (usize, usize)) -> Self {
+        let mut load = Self::new(server, (sockets, 0), b"");
+        for (index, client) in load.clients.iter_mut().enumerate() {
+            client.tagged = Some((format!("bench-{index:03}"), 0));
+            client.ask_tagged(1);
+            readable(std::iter::once(client.as_fd()));
+            assert_eq!(client.lines(&mut load.buffer), 1, "the server answers");
+            client.ask_tagged(window);
+        }
+        load
+    }
 }
 
 impl Load for Tcp {
@@ -96,7 +123,11 @@ impl Load for Tcp {
         for &index in &ready {
             let client = &mut self.clients[index];
             let count = client.lines(&mut self.buffer);
-            client.ask(count * self.request_bytes);
+            if client.tagged.is_some() {
+                client.ask_tagged(count);
+            } else {
+                client.ask(count * self.request_bytes);
+            }
             self.done.requests += count as u64;
         }
         !ready.is_empty()

@@ -25,18 +25,33 @@ pub enum Kind {
     Floor,
     /// This hub.
     Pigeond,
+    /// This hub, with `sync = "full"`.
+    PigeondFull,
     /// The tutorials' counter.
     Python,
     /// memcached over TCP, one thread.
     Memcached,
     /// redis, nothing kept.
     Redis,
+    /// redis, with what it keeps on disk once a second.
+    RedisEverySecond,
+    /// redis, with what it keeps on disk before it answers.
+    RedisAlways,
 }
 
 impl Kind {
     /// Every server, in the order of the table.
-    pub const ALL: [Self; 6] =
-        [Self::FloorMany, Self::Floor, Self::Pigeond, Self::Python, Self::Memcached, Self::Redis];
+    pub const ALL: [Self; 9] = [
+        Self::FloorMany,
+        Self::Floor,
+        Self::Pigeond,
+        Self::PigeondFull,
+        Self::Python,
+        Self::Memcached,
+        Self::Redis,
+        Self::RedisEverySecond,
+        Self::RedisAlways,
+    ];
 
     /// What the table calls it.
     pub fn name(self) -> &'static str {
@@ -44,19 +59,22 @@ impl Kind {
             Self::FloorMany => "floor-mm",
             Self::Floor => "floor",
             Self::Pigeond => "pigeond",
+            Self::PigeondFull => "pigeond-full",
             Self::Python => "python",
             Self::Memcached => "memcached",
             Self::Redis => "redis",
+            Self::RedisEverySecond => "redis-1s",
+            Self::RedisAlways => "redis-always",
         }
     }
 
     /// The program that must be on the path, if it is not built here.
     pub fn program(self) -> Option<&'static str> {
         match self {
-            Self::FloorMany | Self::Floor | Self::Pigeond => None,
+            Self::FloorMany | Self::Floor | Self::Pigeond | Self::PigeondFull => None,
             Self::Python => Some("python3"),
             Self::Memcached => Some("memcached"),
-            Self::Redis => Some("redis-server"),
+            Self::Redis | Self::RedisEverySecond | Self::RedisAlways => Some("redis-server"),
         }
     }
 
@@ -71,9 +89,14 @@ impl Kind {
     pub fn increment(self) -> &'static [u8] {
         match self {
             Self::Memcached => b"incr c 1\r\n",
-            Self::Redis => b"*2\r\n$4\r\nINCR\r\n$1\r\nc\r\n",
-            Self::Pigeond | Self::FloorMany | Self::Floor | Self::Python => b"INC c\n",
+            Self::Redis | Self::RedisEverySecond | Self::RedisAlways => b"*2\r\n$4\r\nINCR\r\n$1\r\nc\r\n",
+            Self::Pigeond | Self::PigeondFull | Self::FloorMany | Self::Floor | Self::Python => b"INC c\n",
         }
+    }
+
+    /// Whether it understands tags.
+    pub fn is_hub(self) -> bool {
+        matches!(self, Self::Pigeond | Self::PigeondFull)
     }
 
     /// Starts it, and waits until it answers.
@@ -82,12 +105,15 @@ impl Kind {
             Self::FloorMany => Server::that_tells_its_port(processors, &mut this_program("--floor-mm")),
             Self::Floor => Server::that_tells_its_port(processors, &mut this_program("--floor")),
             Self::Pigeond => Server::pigeond(processors, ""),
+            Self::PigeondFull => Server::pigeond(processors, "sync = \"full\"\n"),
             Self::Python => {
                 let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/counter.py");
                 Server::that_tells_its_port(processors, Command::new("python3").arg(script))
             }
             Self::Memcached => Server::memcached(processors),
-            Self::Redis => Server::redis(processors),
+            Self::Redis => Server::redis(processors, &["no"]),
+            Self::RedisEverySecond => Server::redis(processors, &["yes", "--appendfsync", "everysec"]),
+            Self::RedisAlways => Server::redis(processors, &["yes", "--appendfsync", "always"]),
         }
     }
 }
@@ -143,12 +169,17 @@ impl Server {
         Self { process, address, _directory: None }
     }
 
-    fn redis(processors: Processors) -> Self {
+    fn redis(processors: Processors, keeps: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let address = loopback(free_port());
         let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]);
-        command.arg(address.port().to_string()).arg("--dir").arg(directory.path()).stdout(Stdio::null());
+        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly"]).args(keeps);
+        command
+            .arg("--port")
+            .arg(address.port().to_string())
+            .arg("--dir")
+            .arg(directory.path())
+            .stdout(Stdio::null());
         let process = processors.spawn(&mut command);
         drop(connect(address));
         Self { process, address, _directory: Some(directory) }

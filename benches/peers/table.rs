@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::load::{Sample, float, median};
 use crate::server::Kind;
-use crate::work::Work;
+use crate::work::{Ratio, Work};
 
 /// Every sample of one run, by work and server; a server's samples are in the order of the rounds.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ impl Figures {
     /// Prints what each work cost each server: medians of all rounds.
     pub fn print_works(&self, works: &[&Work]) {
         println!(
-            "{:<32} {:<10} {:>10} {:>9} {:>8} {:>8} {:>6}  CPU divided by that of",
+            "{:<32} {:<12} {:>10} {:>9} {:>8} {:>8} {:>6}  CPU (of what is kept, rate) divided by that of",
             "work", "server", "a second", "CPU us", "p50 us", "p99 us", "lost"
         );
         for work in works {
@@ -43,7 +43,7 @@ impl Figures {
         };
         let lost: u64 = samples.iter().map(|sample| sample.lost).sum();
         println!(
-            "{:<32} {:<10} {:>10.0} {:>9.3} {:>8} {:>8} {:>6}  {}",
+            "{:<32} {:<12} {:>10.0} {:>9.3} {:>8} {:>8} {:>6}  {}",
             work.name,
             kind.name(),
             middle(|sample| sample.rate),
@@ -55,12 +55,16 @@ impl Figures {
         );
     }
 
-    /// How much processor time a server takes, measured by each yardstick in the same round.
+    /// A server's figure, measured by each yardstick in the same round.
     fn ratios(&self, work: &Work, kind: Kind) -> String {
         let samples = |kind| self.samples.get(&(work.name, kind)).map_or(&[][..], Vec::as_slice);
         let ratio = |yardstick: &Kind| {
             let pairs = samples(kind).iter().zip(samples(*yardstick));
-            let ratios: Vec<_> = pairs.map(|(own, other)| own.cost / other.cost).collect();
+            let ratio = |(own, other): (&Sample, &Sample)| match work.ratio {
+                Ratio::Cost => own.cost / other.cost,
+                Ratio::Rate => own.rate / other.rate,
+            };
+            let ratios: Vec<_> = pairs.map(ratio).collect();
             (!ratios.is_empty()).then(|| format!("{} {:.2}", yardstick.name(), median(ratios)))
         };
         let others = work.yardsticks.iter().filter(|yardstick| **yardstick != kind);
@@ -69,11 +73,11 @@ impl Figures {
 
     /// Prints the memory of each server: as started, and the most after a load.
     pub fn print_memory(&self) {
-        println!("\n{:<10} {:>10} {:>16}", "memory", "idle KiB", "after load KiB");
+        println!("\n{:<12} {:>10} {:>16}", "memory", "idle KiB", "after load KiB");
         for (kind, idle) in &self.idle_kib {
             let samples = self.samples.iter().filter(|((_, of), _)| of == kind).flat_map(|(_, all)| all);
             let most = samples.map(|sample| sample.resident_kib).max().unwrap_or_default();
-            println!("{:<10} {:>10.0} {most:>16}", kind.name(), median(idle.clone()));
+            println!("{:<12} {:>10.0} {most:>16}", kind.name(), median(idle.clone()));
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::names::{Code, Key, Pattern};
 /// How the program ends, for scripts.
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 64 wrong usage, 65 the hub refuses the data (no such key, not a number, too long ...), \
-69 no hub answers, 70 something unforeseen, 75 no answer in time, 77 denied (also: full, join first), \
+69 no hub answers, 70 something unforeseen (ask: the answer is an error), 75 no answer in time, 77 denied (also: full, join first), \
 78 bad configuration.
 
 The hub's address is taken from --hub, else PIGEON_HUB, else ~/.config/pigeon/config.toml (keys: hub, as, tcp, \
@@ -69,6 +69,8 @@ pub(super) enum Color {
 pub(super) enum Command {
     /// Join, send what is typed to everyone, and show what comes: @CODE TEXT sends to one, BYE ends
     ///
+    /// What comes is acknowledged when it is shown, and survives restarts of the hub. At the end the mailbox is deleted.
+    ///
     /// JSON: `{"from":"bob","text":"hi"}` for what others send, {"reached":2} or {"reply":"sent"} for replies.
     Chat,
     /// Send plain text, as a program without tags does, and print the reply
@@ -95,10 +97,50 @@ pub(super) enum Command {
         #[command(flatten)]
         text: Text,
     },
+    /// Ask one client and print its answer
+    ///
+    /// Waits 15 s for the answer unless --timeout says otherwise; the hub itself waits for 10 s unless its operator
+    /// says otherwise. An answer that begins with "ERR " is a failure: it is printed to standard error without that
+    /// word, and the exit code is 70.
+    ///
+    /// JSON: `{"answer":"21.5"}`; if the answer is not UTF-8 also `"bytes":[104,255]`
+    Ask {
+        /// Whom to ask
+        #[arg(value_parser = code)]
+        code: String,
+        #[command(flatten)]
+        text: Text,
+    },
+    /// Join and answer each question with what a command prints, until Ctrl+C
+    ///
+    /// The command is started anew for each question, never through a shell. It reads the question as its standard
+    /// input and as `PIGEON_QUESTION`, and the code of who asks as `PIGEON_FROM`. What it prints is the answer, one line
+    /// of at most 8032 bytes: line ends at its end are dropped, each other one becomes a space. What it writes to
+    /// standard error appears here.
+    ///
+    /// If it fails, takes too long (then it is killed, with all that it started) or prints too much, the answer is
+    /// "ERR " and the reason. A command may print such an answer itself.
+    ///
+    /// A question counts as taken before its command starts: if this program is killed meanwhile, the question is lost
+    /// rather than the command run a second time. Questions beyond those that may run at once wait in order, up to 256;
+    /// whoever asks more gets an error at once.
+    ///
+    /// JSON: `{"from":"bob","question":"hi","answer":"21.5"}` for each that was answered
+    Answer(AnswerOptions),
     /// Join and print what others send, until Ctrl+C
     ///
-    /// JSON: `{"from":"bob","text":"hi"}`; if the text is not UTF-8 also `"bytes":[104,255]`
-    Listen,
+    /// What comes is acknowledged when it is printed, and survives restarts of the hub. At Ctrl+C, SIGTERM or SIGHUP
+    /// the mailbox is deleted, so that senders learn that nobody is there, unless --keep is given. If the program is
+    /// killed it stays, too: then mail waits at the hub for whoever listens next with the same --as CODE, and the last
+    /// lines may be printed again.
+    ///
+    /// JSON: `{"from":"bob","text":"hi"}`; if the text is not UTF-8 also `"bytes":[104,255]`. A question that nobody
+    /// here will answer: `{"from":"bob","question":"hi","ticket":"..."}`
+    Listen {
+        /// At the end leave the mailbox at the hub (for a week), so that mail waits for the next listener
+        #[arg(long)]
+        keep: bool,
+    },
     /// Print a value
     ///
     /// JSON: `{"value":"5"}`; if the value is not UTF-8 also `"bytes":[104,255]`
@@ -151,6 +193,9 @@ pub(super) enum Command {
     },
     /// Print matching values and each change of them, until Ctrl+C
     ///
+    /// Each value that is printed was the newest when it left the hub: of changes in quick succession some are left
+    /// out, but never the last.
+    ///
     /// JSON: `{"key":"a","value":"5"}`, or {"key":"a","gone":true} when it is deleted
     Watch {
         /// Which keys; * stands for any run of characters
@@ -194,6 +239,20 @@ pub(super) struct Text {
     /// The text; - reads it from the standard input, a request for each line
     #[arg(value_name = "TEXT", required = true, num_args = 1.., allow_negative_numbers = true)]
     pub(super) words: Vec<OsString>,
+}
+
+/// Options of `answer`.
+#[derive(Debug, Args)]
+pub(super) struct AnswerOptions {
+    /// Commands that may run at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) limit: u16,
+    /// How long one may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
+    pub(super) command_timeout: Duration,
+    /// The command and its arguments
+    #[arg(last = true, required = true, num_args = 1.., value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
 }
 
 /// Options of `ping`.
@@ -286,5 +345,13 @@ mod tests {
         assert!(arguments.json);
         assert!(matches!(arguments.command, Command::Dec { words } if words == ["a", "-5"]));
         assert!(Arguments::try_parse_from(["pigeon", "get", "a b"]).is_err());
+    }
+
+    #[test]
+    fn the_help_says_how_long_an_answer_may_be() {
+        let help = Arguments::command().find_subcommand_mut("answer").unwrap().render_long_help().to_string();
+        let words: Vec<&str> = help.split_whitespace().collect();
+        let longest = format!("at most {} bytes", super::super::child::ANSWER_BYTES);
+        assert!(words.join(" ").contains(&longest), "{help}");
     }
 }

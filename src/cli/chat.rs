@@ -11,7 +11,7 @@ use super::messages::print_reached;
 use super::output::Output;
 use super::settings::Settings;
 use super::signals::Interrupt;
-use crate::courier::{Id, Outcome, Push};
+use crate::courier::{Id, Outcome};
 use crate::names::Code;
 use crate::wire::ErrorName;
 
@@ -33,7 +33,7 @@ pub(super) fn chat(settings: &Settings, out: &mut Output) -> Result<(), Failure>
     let interrupt = Interrupt::register()?;
     let mut input = Lines::of_stdin()?;
     let Some(code) = ask_code(settings, &mut input, &interrupt)? else { return Ok(()) };
-    let client = Client::join(settings, &code, Some(&interrupt))?;
+    let client = Client::join_mailbox(settings, &code, &interrupt)?;
     prompt(&format!("joined as {code}; a line goes to everyone, @CODE TEXT to one, BYE ends\n"));
     let mut chat = Chat { client, input, sent: HashMap::new() };
     let ended = chat.follow(out, &interrupt);
@@ -68,11 +68,7 @@ impl Chat {
                 Happening::Ready(0) => return Ok(()),
                 Happening::Ready(_) => self.input.read()?,
                 Happening::Finished(id, outcome) => self.answered(out, id, outcome)?,
-                Happening::Pushed(line) => {
-                    if let Some(push) = Push::read(&line) {
-                        out.push(&push)?;
-                    }
-                }
+                Happening::Pushed(parcel) => parcel.push().map_or(Ok(()), |push| out.push(&push))?,
                 Happening::Time => {}
             }
         }

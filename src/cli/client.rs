@@ -1,22 +1,22 @@
 //! A link with a courier behind it: requests that are done exactly once, and a place that is kept.
 
+mod leave;
+mod verdict;
+
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::duration;
 use super::exit::{Exit, Failure, complain};
-use super::link::{Link, no_hub};
+use super::link::Link;
 use super::place::{Place, Step};
+use super::session_name::SessionName;
 use super::settings::Settings;
 use super::signals::Interrupt;
-use crate::courier::{Carrier, Courier, Event, Id, Outcome, Push};
+use crate::courier::{Carrier, Courier, Event, Id, Inbox, Outcome, Push, Receipt};
 use crate::moment::Moment;
-use crate::names::Session;
-use crate::wire::{ErrorName, Kind, Word};
+use crate::wire::{ErrorName, Number};
 
 /// How long one attempt to keep or regain a place lasts.
 const CHORE: Duration = Duration::from_secs(10);
@@ -24,16 +24,11 @@ const CHORE: Duration = Duration::from_secs(10);
 /// Pause between attempts to connect again.
 const RECONNECT: Duration = Duration::from_millis(250);
 
-/// How long a client that leaves waits for its goodbye to be answered.
-const GOODBYE: Duration = Duration::from_secs(1);
-
-/// What a session's name is made of.
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-
 /// Datagrams or lines taken from the socket before anything else has its turn.
 const BATCH: usize = 64;
 
-/// Pushes put aside while one answer is awaited; more than that are lost, as pushes may be.
+/// Pushes put aside while one answer is awaited; more than that are lost, as those without a number may be. Of
+/// those with one there are never so many.
 const ASIDE: usize = 4096;
 
 /// What a client waits for.
@@ -41,12 +36,25 @@ const ASIDE: usize = 4096;
 pub(super) enum Happening {
     /// A request has ended.
     Finished(Id, Outcome),
-    /// A push, as the line that carried it; [`Push::read`] reads it.
-    Pushed(Vec<u8>),
+    /// What others sent. It is acknowledged when the next happening is awaited, so it must be done with then.
+    Pushed(Parcel),
     /// The file with this index is readable.
     Ready(usize),
     /// The time is over.
     Time,
+}
+
+/// A push, as the line that carried it.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    line: Vec<u8>,
+    receipt: Option<Receipt>,
+}
+
+impl Parcel {
+    pub(super) fn push(&self) -> Option<Push<'_>> {
+        Push::read_numbered(&self.line).map(|(_, push)| push)
+    }
 }
 
 /// One session with the hub.
@@ -58,6 +66,11 @@ pub(super) struct Client {
     clock: Clock,
     happened: VecDeque<Happening>,
     place: Place,
+    inbox: Inbox,
+    /// The JOIN under way, whose answer opens the inbox.
+    joining: Option<Id>,
+    /// What was handed out last, and is done with when the next is awaited.
+    in_hand: Option<Receipt>,
     next_connect: Moment,
 }
 
@@ -65,26 +78,44 @@ impl Client {
     /// Opens a link with a new session.
     pub(super) fn open(settings: &Settings) -> Result<Self, Failure> {
         let link = Link::open(settings)?;
+        let carrier = if link.is_tcp() { Carrier::Stream } else { Carrier::Datagrams };
+        let name = SessionName::random()?;
         Ok(Self {
             settings: settings.clone(),
-            courier: new_courier(&link)?,
+            courier: Courier::new(name.session()?, carrier, name.seed),
             link,
             clock: Clock::start(),
             happened: VecDeque::new(),
             place: Place::none(),
+            inbox: Inbox::new(carrier),
+            joining: None,
+            in_hand: None,
             next_connect: Moment::ZERO,
         })
     }
 
-    /// Opens a link and joins under a code.
-    pub(super) fn join(
+    /// Opens a link and joins under a code, only to send: without a mailbox, and not where the code has one.
+    pub(super) fn join(settings: &Settings, code: &str) -> Result<Self, Failure> {
+        let mut client = Self::open(settings)?;
+        let joined = client.take_place(format!("JOIN {code}").into_bytes(), None);
+        joined.map_err(|failure| verdict::explain_denied(code, failure))?;
+        Ok(client)
+    }
+
+    /// Opens a link and joins under a code with a mailbox, whose pushes are acknowledged.
+    pub(super) fn join_mailbox(
         settings: &Settings,
         code: &str,
-        interrupt: Option<&Interrupt>,
+        interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
         let mut client = Self::open(settings)?;
-        client.take_place(format!("JOIN {code}").into_bytes(), interrupt)?;
+        client.take_place(format!("JOIN {code} ack").into_bytes(), Some(interrupt))?;
         Ok(client)
+    }
+
+    /// From now on requests are given up after so long.
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.settings.timeout = timeout;
     }
 
     /// Asks for a place, or for what belongs to one, and keeps it from then on.
@@ -93,6 +124,11 @@ impl Client {
         self.ask_unless(&line, interrupt)?;
         self.place.add(self.clock.now(), line);
         Ok(())
+    }
+
+    /// The time, as this client's deadlines have it.
+    pub(super) fn now(&self) -> Moment {
+        self.clock.now()
     }
 
     /// Asks and awaits the answer: the body of the reply.
@@ -105,7 +141,7 @@ impl Client {
         let id = self.request(line)?;
         let mut aside = VecDeque::new();
         let outcome = loop {
-            match self.next(None, &files)? {
+            match self.await_next(None, &files)? {
                 Happening::Finished(finished, outcome) if finished == id => break outcome,
                 // The person in front wants the end and no explanation.
                 Happening::Ready(_) => return Err(Failure::new(Exit::Ok, "")),
@@ -133,22 +169,44 @@ impl Client {
     pub(super) fn request(&mut self, line: &[u8]) -> Result<Id, Failure> {
         let deadline = self.clock.now() + self.settings.timeout;
         let id = self.courier.request(line, deadline);
-        id.map_err(|rejected| Failure::new(Exit::Data, rejected.to_string()))
+        let id = id.map_err(|rejected| Failure::new(Exit::Data, rejected.to_string()))?;
+        self.note_join(line, id);
+        Ok(id)
+    }
+
+    /// Of a JOIN, notes that its answer opens the inbox, which is closed until then.
+    fn note_join(&mut self, line: &[u8], id: Id) {
+        if line.starts_with(b"JOIN ") {
+            self.inbox.close();
+            self.joining = Some(id);
+        }
     }
 
     /// Waits for whatever happens first: a request ends, a push comes, one of the files is readable, or it is
-    /// `until`.
+    /// `until`. A push that was yielded before is acknowledged.
     pub(super) fn next(
         &mut self,
         until: Option<Moment>,
         files: &[BorrowedFd<'_>],
     ) -> Result<Happening, Failure> {
+        if let Some(receipt) = self.in_hand.take() {
+            self.inbox.handled(receipt);
+        }
+        let happening = self.await_next(until, files)?;
+        if let Happening::Pushed(parcel) = &happening {
+            self.in_hand = parcel.receipt;
+        }
+        Ok(happening)
+    }
+
+    fn await_next(&mut self, until: Option<Moment>, files: &[BorrowedFd<'_>]) -> Result<Happening, Failure> {
         loop {
             if let Some(happening) = self.happened.pop_front() {
                 return Ok(happening);
             }
             let now = self.clock.now();
             self.connect(now)?;
+            self.acknowledge()?;
             self.transmit(now)?;
             while let Some((id, outcome)) = self.courier.tick(now) {
                 self.finished(id, outcome)?;
@@ -169,82 +227,25 @@ impl Client {
         }
     }
 
-    /// Ends the session without waiting, so that the hub may soon forget it.
-    pub(super) fn farewell(mut self) {
-        let now = self.clock.now();
-        if self.courier.is_open() && self.courier.request(b"BYE", now + GOODBYE).is_ok() {
-            let _ = self.transmit(now);
-        }
-    }
-
-    /// Gives up the place, and waits a second at most for the hub to say that it knows.
-    pub(super) fn leave(mut self) {
-        self.place.give_up();
-        if self.courier.is_spent() {
-            return;
-        }
-        let until = self.clock.now() + GOODBYE;
-        let Ok(bye) = self.courier.request(b"BYE", until) else { return };
-        while let Ok(happening) = self.next(Some(until), &[]) {
-            match happening {
-                Happening::Finished(id, _) if id == bye => return,
-                Happening::Time => return,
-                Happening::Finished(..) | Happening::Pushed(_) | Happening::Ready(_) => {}
-            }
-        }
-    }
-
-    /// What a request's outcome means for whoever asked.
-    pub(super) fn judge(&self, line: &[u8], outcome: Outcome) -> Result<Vec<u8>, Failure> {
-        match outcome {
-            Outcome::Done(body) => Ok(body),
-            Outcome::Refused { name, why } => Err(Failure::refused(&name, &why)),
-            Outcome::GivenUp { sent, excuse } => Err(self.given_up(line, sent, excuse)),
-        }
-    }
-
-    fn given_up(&self, line: &[u8], sent: bool, excuse: Option<ErrorName>) -> Failure {
-        let hub = &self.settings.hub;
-        if self.link.refused && !self.link.heard {
-            return no_hub(hub);
-        }
-        let time = duration::show(self.settings.timeout);
-        let what = match excuse {
-            Some(ErrorName::TooLong) => return Failure::refused("too-long", "the hub takes no line so long"),
-            Some(name) => format!("the hub at {hub} said `{}` for all of {time}", name.as_str()),
-            None if self.link.heard => format!("no answer from {hub} within {time}"),
-            None => {
-                format!(
-                    "no answer from {hub} within {time}; is pigeond running there, and does every firewall let it answer?"
-                )
-            }
-        };
-        let word = line.split(|&b| b == b' ').next().and_then(Word::parse);
-        let changes = word.is_some_and(|word| word.kind() == Kind::Change);
-        let fate = match (changes, sent) {
-            (true, true) => "; whether the request was done is unknown",
-            (true, false) => "; the request was not sent",
-            (false, _) => "",
-        };
-        Failure::new(Exit::Timeout, format!("{what}{fate}"))
-    }
-
     /// Joins again under the lines that made this client's place.
     pub(super) fn regain_place(&mut self) -> Result<(), Failure> {
         let now = self.clock.now();
         let rejected =
             |rejected: crate::courier::Rejected| Failure::new(Exit::Software, rejected.to_string());
         let (lines, before) = self.place.rejoin(now);
-        for id in before {
-            self.courier.withdraw(id);
-        }
         for (at, line) in lines.iter().enumerate() {
             let id = if at == 0 {
                 self.courier.request_first(line, now + CHORE)
             } else {
                 self.courier.request(line, now + CHORE)
             };
-            self.place.joining(id.map_err(rejected)?);
+            let id = id.map_err(rejected)?;
+            self.note_join(line, id);
+            self.place.joining(id);
+        }
+        // By now those under way wait again, too.
+        for id in before {
+            self.courier.withdraw(id);
         }
         Ok(())
     }
@@ -267,11 +268,8 @@ impl Client {
         if !self.place.is_held() {
             return Ok(());
         }
-        if self.courier.is_spent() {
-            let (name, _) = new_name()?;
-            if self.courier.renew(session(&name)?) {
-                self.regain_place()?;
-            }
+        if self.courier.is_spent() && self.courier.renew(SessionName::random()?.session()?) {
+            self.regain_place()?;
         }
         if let Some(line) = self.place.check(now)
             && self.courier.is_open()
@@ -296,17 +294,25 @@ impl Client {
         Ok(())
     }
 
+    /// Acknowledges what is done with; one that is lost is owed again when the hub repeats itself.
+    fn acknowledge(&mut self) -> Result<(), Failure> {
+        match self.inbox.poll_ack() {
+            Some(number) => self.link.send(format!("ACK {number}\n").as_bytes()),
+            None => Ok(()),
+        }
+    }
+
     fn receive(&mut self) -> Result<(), Failure> {
         for _ in 0..BATCH {
             let Some(parcel) = self.link.receive() else { break };
             for line in parcel.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
                 match self.courier.handle_line(self.clock.now(), line) {
                     Some(Event::Finished(id, outcome)) => self.finished(id, outcome)?,
-                    Some(Event::Pushed(Push::Moved)) => {
+                    Some(Event::Pushed(_, Push::Moved)) => {
                         let why = "this code has joined from elsewhere; the newest has the place";
                         return Err(Failure::new(Exit::Denied, why));
                     }
-                    Some(Event::Pushed(_)) => self.happened.push_back(Happening::Pushed(line.to_vec())),
+                    Some(Event::Pushed(number, _)) => self.pushed(number, line),
                     None => {}
                 }
             }
@@ -314,7 +320,36 @@ impl Client {
         Ok(())
     }
 
+    /// Looks soon whether the place still stands: pushes come, or it was lost just now and may be again.
+    fn expect_loss(&mut self) {
+        // Over TCP the end of the connection tells.
+        if !self.link.is_tcp() {
+            self.place.in_use(self.clock.now());
+        }
+    }
+
+    fn pushed(&mut self, number: Option<Number>, line: &[u8]) {
+        self.expect_loss();
+        let Some(number) = number else {
+            self.happened.push_back(Happening::Pushed(Parcel { line: line.to_vec(), receipt: None }));
+            return;
+        };
+        self.inbox.take(number, line);
+        while let Some((receipt, line)) = self.inbox.poll_delivery() {
+            self.happened.push_back(Happening::Pushed(Parcel { line, receipt: Some(receipt) }));
+        }
+    }
+
     fn finished(&mut self, id: Id, outcome: Outcome) -> Result<(), Failure> {
+        if self.joining == Some(id) {
+            self.joining = None;
+            if let Outcome::Done(body) = &outcome {
+                self.inbox.joined(body);
+                if self.place.is_held() {
+                    self.expect_loss();
+                }
+            }
+        }
         let Some(step) = self.place.finished(id, &outcome) else {
             self.happened.push_back(Happening::Finished(id, outcome));
             return Ok(());
@@ -340,23 +375,4 @@ impl Client {
         }
         Ok(())
     }
-}
-
-fn new_courier(link: &Link) -> Result<Courier, Failure> {
-    let (name, seed) = new_name()?;
-    let carrier = if link.is_tcp() { Carrier::Stream } else { Carrier::Datagrams };
-    Ok(Courier::new(session(&name)?, carrier, seed))
-}
-
-/// A name for a session that nobody can guess, and a number as hard to guess.
-fn new_name() -> Result<(Vec<u8>, u64), Failure> {
-    let mut random = [0; 24];
-    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random))?;
-    let (name, seed) = random.split_at(16);
-    let name = name.iter().filter_map(|b| ALPHABET.get(usize::from(b % 64)).copied()).collect();
-    Ok((name, seed.iter().fold(0, |seed, &b| seed << 8 | u64::from(b))))
-}
-
-fn session(name: &[u8]) -> Result<Session<'_>, Failure> {
-    Session::parse(name).ok_or_else(|| Failure::new(Exit::Software, "no name for a session"))
 }

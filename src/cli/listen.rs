@@ -3,46 +3,52 @@
 use std::os::fd::AsFd;
 
 use super::client::{Client, Happening};
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::settings::Settings;
 use super::signals::Interrupt;
-use crate::courier::Push;
 
-pub(super) fn listen(settings: &Settings, out: &mut Output) -> Result<(), Failure> {
+/// With `keep` the mailbox stays at the hub, so that what is sent later waits for the next listener.
+pub(super) fn listen(settings: &Settings, out: &mut Output, keep: bool) -> Result<(), Failure> {
+    if keep && settings.code.is_none() {
+        let why = "only under a code of one's own can mail wait: --as CODE, or `as` in the configuration";
+        return Err(Failure::new(Exit::Usage, why));
+    }
     let code = own_or_random_code(settings, "listen");
     let interrupt = Interrupt::register()?;
-    follow(Client::join(settings, &code, Some(&interrupt))?, &interrupt, out)
+    let mut client = Client::join_mailbox(settings, &code, &interrupt)?;
+    let ended = follow(&mut client, &interrupt, out);
+    if keep {
+        client.leave_mailbox();
+    } else {
+        client.leave();
+    }
+    ended
 }
 
 pub(super) fn watch(settings: &Settings, out: &mut Output, pattern: &str) -> Result<(), Failure> {
     let code = own_or_random_code(settings, "watch");
     let interrupt = Interrupt::register()?;
-    let mut client = Client::join(settings, &code, Some(&interrupt))?;
-    client.take_place(format!("WATCH {pattern}").into_bytes(), Some(&interrupt))?;
-    follow(client, &interrupt, out)
-}
-
-fn follow(mut client: Client, interrupt: &Interrupt, out: &mut Output) -> Result<(), Failure> {
-    let ended = loop {
-        match client.next(None, &[interrupt.as_fd()]) {
-            Ok(Happening::Pushed(line)) => {
-                let printed = Push::read(&line).map_or(Ok(()), |push| out.push(&push));
-                if printed.is_err() {
-                    break printed;
-                }
-            }
-            Ok(Happening::Ready(_)) => break Ok(()),
-            Ok(Happening::Finished(..) | Happening::Time) => {}
-            Err(failure) => break Err(failure),
-        }
-    };
+    let mut client = Client::join_mailbox(settings, &code, &interrupt)?;
+    let watching = client.take_place(format!("WATCH {pattern}").into_bytes(), Some(&interrupt));
+    let ended = watching.and_then(|()| follow(&mut client, &interrupt, out));
     client.leave();
     ended
 }
 
+/// Prints each push before the next is awaited, which acknowledges it.
+fn follow(client: &mut Client, interrupt: &Interrupt, out: &mut Output) -> Result<(), Failure> {
+    loop {
+        match client.next(None, &[interrupt.as_fd()])? {
+            Happening::Pushed(parcel) => parcel.push().map_or(Ok(()), |push| out.push(&push))?,
+            Happening::Ready(_) => return Ok(()),
+            Happening::Finished(..) | Happening::Time => {}
+        }
+    }
+}
+
 /// The code from the settings; else one that nobody else is likely to have.
-fn own_or_random_code(settings: &Settings, word: &str) -> String {
+pub(super) fn own_or_random_code(settings: &Settings, word: &str) -> String {
     use std::hash::{BuildHasher, RandomState};
     let random = RandomState::new().hash_one(std::process::id());
     settings.code.clone().unwrap_or_else(|| format!("{word}-{random:016x}"))

@@ -56,7 +56,7 @@ pub(super) fn raw(settings: &Settings, out: &mut Output, text: &Text) -> Result<
         loop {
             let reply = await_reply(settings, &mut link)?;
             print_reply(out, &reply)?;
-            if !has_joined || Push::read(reply.strip_suffix(b"\n").unwrap_or(&reply)).is_none() {
+            if !has_joined || Push::read_numbered(reply.strip_suffix(b"\n").unwrap_or(&reply)).is_none() {
                 return Ok(());
             }
         }
@@ -64,7 +64,7 @@ pub(super) fn raw(settings: &Settings, out: &mut Output, text: &Text) -> Result<
 }
 
 pub(super) fn send(settings: &Settings, out: &mut Output, code: &str, text: &Text) -> Result<(), Failure> {
-    let mut client = Client::join(settings, own_code(settings)?, None)?;
+    let mut client = Client::join(settings, own_code(settings)?)?;
     input::each(text, |text| {
         let reply = client.ask_as_member(&[b"SEND ", code.as_bytes(), b" ", text].concat())?;
         out.text("reply", &reply)
@@ -74,7 +74,7 @@ pub(super) fn send(settings: &Settings, out: &mut Output, code: &str, text: &Tex
 }
 
 pub(super) fn all(settings: &Settings, out: &mut Output, text: &Text) -> Result<(), Failure> {
-    let mut client = Client::join(settings, own_code(settings)?, None)?;
+    let mut client = Client::join(settings, own_code(settings)?)?;
     input::each(text, |text| {
         let reached = client.ask_as_member(&[b"ALL ", text].concat())?;
         print_reached(out, &reached)

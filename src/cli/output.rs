@@ -52,6 +52,14 @@ impl Output {
                 let line = format!("{}: {}", self.bold(from.as_str()), sanitised(text));
                 (("from", from.as_str()), text_object("text", text), line)
             }
+            Push::Question { ticket, from, text } => {
+                let line = format!("{} asks: {}", self.bold(from.as_str()), sanitised(text));
+                let mut question = text_object("question", text);
+                if let Value::Object(question) = &mut question {
+                    question.insert("ticket".to_owned(), ticket.as_str().into());
+                }
+                (("from", from.as_str()), question, line)
+            }
             Push::Value { key, text } => {
                 let line = format!("{} {}", self.bold(key.as_str()), sanitised(text));
                 (("key", key.as_str()), text_object("value", text), line)
@@ -99,7 +107,7 @@ fn decide_colour(color: Color, is_terminal: bool, variable: impl Fn(&str) -> Opt
 }
 
 /// The text under a name; and its bytes, if they are not UTF-8.
-fn text_object(name: &str, text: &[u8]) -> Value {
+pub(super) fn text_object(name: &str, text: &[u8]) -> Value {
     match str::from_utf8(text) {
         Ok(text) => json!({ name: text }),
         Err(_) => json!({ name: String::from_utf8_lossy(text), "bytes": text }),

@@ -12,6 +12,9 @@ use crate::wire::ErrorName;
 /// which many routers forget a UDP peer.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
+/// The same while pushes come over UDP: a place that is lost amid them is soon missed.
+const KEEP_ALIVE_IN_USE: Duration = Duration::from_millis(500);
+
 /// What came of a request that was made for the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -42,19 +45,27 @@ pub(super) struct Place {
     /// The request that asks whether the place stands.
     asking: Option<Id>,
     next_check: Moment,
+    /// When the place was first in use since a question was asked.
+    used: Option<Moment>,
     /// The hub has not answered; the person in front has been told.
     away: bool,
 }
 
 impl Place {
     pub(super) fn none() -> Self {
-        Self { lines: Vec::new(), joining: Vec::new(), asking: None, next_check: Moment::ZERO, away: false }
+        let next_check = Moment::ZERO;
+        Self { lines: Vec::new(), joining: Vec::new(), asking: None, next_check, used: None, away: false }
     }
 
     /// Adds a line that the hub has obeyed.
     pub(super) fn add(&mut self, now: Moment, line: Vec<u8>) {
         self.lines.push(line);
         self.next_check = now + KEEP_ALIVE;
+    }
+
+    /// A push has come, or the place was taken again: the next question is asked sooner.
+    pub(super) fn in_use(&mut self, now: Moment) {
+        self.used.get_or_insert(now);
     }
 
     /// Keeps the place no longer.
@@ -68,7 +79,8 @@ impl Place {
 
     /// When [`Place::check`] has something to say.
     pub(super) fn next_check(&self) -> Option<Moment> {
-        self.is_held().then_some(self.next_check)
+        let used = self.used.map(|used| used + KEEP_ALIVE_IN_USE);
+        self.is_held().then_some(self.next_check.min(used.unwrap_or(self.next_check)))
     }
 
     /// The line that asks whether the place stands, when it is time to.
@@ -76,9 +88,10 @@ impl Place {
     /// PING would not do: a guest may ask that too, and would never learn that it has become one. To stop
     /// watching what was never watched needs a place and changes nothing.
     pub(super) fn check(&mut self, now: Moment) -> Option<&'static [u8]> {
-        if !self.is_held() || now < self.next_check {
+        if self.next_check().is_none_or(|next| now < next) {
             return None;
         }
+        self.used = None;
         self.next_check = now + KEEP_ALIVE;
         if self.asking.is_some() || !self.joining.is_empty() {
             return None;
@@ -200,6 +213,16 @@ mod tests {
             let (id, outcome) = finished(&mut courier, now, reply.as_bytes());
             assert_eq!(place.finished(id, &outcome), Some(Step::Nothing));
         }
+    }
+
+    #[test]
+    fn while_pushes_come_the_question_is_asked_sooner() {
+        let (_, mut place) = joined(&["JOIN ann"]);
+        place.in_use(at(3));
+        place.in_use(at(4));
+        assert_eq!(place.next_check(), Some(at(3) + KEEP_ALIVE_IN_USE));
+        assert!(place.check(at(4)).is_some());
+        assert_eq!(place.next_check(), Some(at(14)), "and no sooner again unless more come");
     }
 
     #[test]

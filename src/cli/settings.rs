@@ -14,6 +14,9 @@ use crate::names::Code;
 /// How long to wait for an answer unless told otherwise.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The same for an answer that another client is to give: longer than a hub waits for one by default.
+const ASK_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Where the hub is and how to talk to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
@@ -21,6 +24,8 @@ pub(super) struct Settings {
     pub(super) tcp: bool,
     pub(super) code: Option<String>,
     pub(super) timeout: Duration,
+    /// For what another client answers.
+    pub(super) ask_timeout: Duration,
 }
 
 /// The configuration file; everything in it may be left out.
@@ -70,11 +75,13 @@ impl Settings {
             Some(hub) => HubAddress::parse(hub).map_err(|why| Failure::new(Exit::Usage, why))?,
             None => file.hub.unwrap_or_default(),
         };
+        let timeout = arguments.timeout.or(file.timeout.map(|timeout| timeout.0));
         Ok(Self {
             hub,
             tcp: arguments.tcp || file.tcp.unwrap_or_default(),
             code: arguments.own_code.clone().or(file.code.map(|code| code.0)),
-            timeout: arguments.timeout.or(file.timeout.map(|timeout| timeout.0)).unwrap_or(TIMEOUT),
+            timeout: timeout.unwrap_or(TIMEOUT),
+            ask_timeout: timeout.unwrap_or(ASK_TIMEOUT),
         })
     }
 }

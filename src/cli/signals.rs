@@ -1,11 +1,13 @@
-//! Ctrl+C, for the commands that have something to finish before they end.
+//! Ctrl+C, for the commands that have something to finish before they end; and the end of commands they run.
 
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use procfs::process::Process;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
 use super::exit::Failure;
 
@@ -16,8 +18,10 @@ pub(super) struct Interrupt(UnixStream);
 impl Interrupt {
     pub(super) fn register() -> Result<Self, Failure> {
         let (heard, told) = UnixStream::pair()?;
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::low_level::pipe::register(signal, told.try_clone()?)?;
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            if signal != SIGHUP || !is_hangup_ignored() {
+                signal_hook::low_level::pipe::register(signal, told.try_clone()?)?;
+            }
         }
         Ok(Self(heard))
     }
@@ -35,8 +39,39 @@ impl Interrupt {
     }
 }
 
+/// Becomes readable when a child of this process has ended.
+#[derive(Debug)]
+pub(super) struct ChildEnds(UnixStream);
+
+impl ChildEnds {
+    pub(super) fn register() -> Result<Self, Failure> {
+        let (heard, told) = UnixStream::pair()?;
+        heard.set_nonblocking(true)?;
+        signal_hook::low_level::pipe::register(SIGCHLD, told)?;
+        Ok(Self(heard))
+    }
+
+    /// Forgets those that were told until now.
+    pub(super) fn forget(&self) {
+        let mut told = [0; 64];
+        while (&self.0).read(&mut told).is_ok_and(|count| count == told.len()) {}
+    }
+}
+
+impl AsFd for ChildEnds {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl AsFd for Interrupt {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Whether whoever started this program wants it to outlive its terminal, as nohup does.
+fn is_hangup_ignored() -> bool {
+    let ignored = Process::myself().and_then(|process| process.status()).map(|status| status.sigign);
+    ignored.is_ok_and(|ignored| ignored & 1 << (SIGHUP - 1) != 0)
 }

@@ -1,6 +1,7 @@
 //! What the hub tells a joined client unasked (protocol, sections 3 and 8).
 
-use crate::names::{Code, Key};
+use crate::names::{Code, Key, Ticket};
+use crate::wire::Number;
 
 /// A push, read from its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,6 +9,15 @@ pub enum Push<'a> {
     /// Another client sent a text.
     Message {
         /// Who sent it.
+        from: Code<'a>,
+        /// Any bytes but LF and NUL; need not be UTF-8.
+        text: &'a [u8],
+    },
+    /// Another client asks, and waits for `ANSWER ticket text`.
+    Question {
+        /// What the answer is to be sent under.
+        ticket: Ticket<'a>,
+        /// Who asks.
         from: Code<'a>,
         /// Any bytes but LF and NUL; need not be UTF-8.
         text: &'a [u8],
@@ -38,6 +48,12 @@ impl<'a> Push<'a> {
                 let (from, text) = split(rest?);
                 Some(Self::Message { from: Code::parse(from)?, text: text? })
             }
+            b"ASK" => {
+                let (ticket, rest) = split(rest?);
+                let (from, text) = split(rest?);
+                let (ticket, from) = (Ticket::parse(ticket)?, Code::parse(from)?);
+                Some(Self::Question { ticket, from, text: text? })
+            }
             b"VAL" => {
                 let (key, text) = split(rest?);
                 Some(Self::Value { key: Key::parse(key)?, text: text? })
@@ -46,6 +62,16 @@ impl<'a> Push<'a> {
             b"BYE" if rest == Some(b"moved") => Some(Self::Moved),
             _ => None,
         }
+    }
+
+    /// Reads a line without its end that may carry a mailbox's number (`@5 MSG ann hi`); `None` if it is no push.
+    #[must_use]
+    pub fn read_numbered(line: &'a [u8]) -> Option<(Option<Number>, Self)> {
+        let Some(numbered) = line.strip_prefix(b"@") else { return Some((None, Self::read(line)?)) };
+        let (digits, bare) = split(numbered);
+        let push = Self::read(bare?)?;
+        // That one concerns the place and not the mailbox.
+        (push != Self::Moved).then_some((Some(Number::parse(digits)?), push))
     }
 }
 
@@ -81,6 +107,30 @@ mod tests {
     }
 
     #[test]
+    fn a_question_and_a_number_in_front_are_read() {
+        let (ticket, from) = (Ticket::parse(b"t0k3n").unwrap(), Code::parse(b"ann").unwrap());
+        for text in [&b" how  warm?"[..], b""] {
+            let line = [b"@7 ASK t0k3n ann ", text].concat();
+            let question = Push::Question { ticket, from, text };
+            assert_eq!(Push::read_numbered(&line), Some((Number::new(7), question)));
+        }
+        let gone = Push::Gone { key: Key::parse(b"a").unwrap() };
+        assert_eq!(Push::read_numbered(b"GONE a"), Some((None, gone)));
+        for bad in [
+            "@ MSG a b",
+            "@0 MSG a b",
+            "@01 MSG a b",
+            "@1",
+            "@1 ",
+            "@1 BYE moved",
+            "@1 @2 GONE a",
+            "@x GONE a",
+        ] {
+            assert_eq!(Push::read_numbered(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn what_is_nearly_a_push_is_none() {
         for bad in [
             "MSG",
@@ -88,6 +138,9 @@ mod tests {
             "MSG caf\u{e9} x",
             "VAL 5 x",
             "VAL a",
+            "ASK abcd ann",
+            "ASK abc ann x",
+            "ASK abcd",
             "GONE",
             "GONE a b",
             "BYE",

@@ -45,7 +45,7 @@ impl Core {
             streams: Streams::new(unread_bytes),
             actions: Actions::default(),
             events: EventLog::default(),
-            saver: writer.map(|writer| Saver { writer, busy: false, failing: false }),
+            saver: writer.map(|writer| Saver { writer, wake: Rc::default(), busy: false, failing: false }),
             started: Instant::now(),
             start,
             armed: None,
@@ -90,27 +90,33 @@ impl Core {
 
     /// Does what the hub wants done, and what follows from that.
     pub(super) fn perform(&mut self) {
-        while self.perform_once() || self.commit().is_err() {}
+        while self.perform_once() {}
         self.rearm_if_earlier();
+        if let Some(saver) = self.saver.as_ref().filter(|saver| !saver.busy)
+            && self.hub.wants_commit(self.now())
+        {
+            saver.wake.notify_one();
+        }
     }
 
     /// Hands what is to be saved to the thread that does.
-    fn commit(&mut self) -> Result<(), ()> {
+    pub(super) fn commit(&mut self) {
         let now = self.now();
-        let Some(saver) = &mut self.saver else { return Ok(()) };
-        let Some(batch) = self.hub.poll_commit(now) else { return Ok(()) };
+        let Some(saver) = &mut self.saver else { return };
+        let Some(batch) = self.hub.poll_commit(now) else { return };
         saver.busy = true;
-        let handed_over = saver.writer.commit(batch.to_vec());
-        handed_over.map_err(|failure| self.hear(&Done { result: Err(failure), written: 0 }))
+        if let Err(failure) = saver.writer.commit(batch.to_vec()) {
+            self.committed(&Done { result: Err(failure), written: 0 });
+        }
+    }
+
+    /// Wakes whoever is to call [`Self::commit`].
+    pub(super) fn commit_wanted(&self) -> Option<Rc<Notify>> {
+        self.saver.as_ref().map(|saver| Rc::clone(&saver.wake))
     }
 
     /// What became of a commit.
     pub(super) fn committed(&mut self, done: &Done) {
-        self.hear(done);
-        self.perform();
-    }
-
-    fn hear(&mut self, done: &Done) {
         let now = self.now();
         let Some(saver) = &mut self.saver else { return };
         saver.busy = false;
@@ -124,6 +130,7 @@ impl Core {
         }
         self.hub.note_written(done.written);
         self.handle(now, if done.result.is_ok() { Input::Committed } else { Input::CommitFailed });
+        self.perform();
     }
 
     /// Ends what would wait, and saves what is left; whether all is saved, or cannot be.
@@ -131,6 +138,7 @@ impl Core {
         let now = self.now();
         self.hub.stop(now, &mut self.actions);
         self.perform();
+        self.commit();
         self.saver.as_ref().is_none_or(|saver| !saver.busy)
     }
 
@@ -188,6 +196,8 @@ impl Core {
 /// The thread that saves, as seen from here.
 struct Saver {
     writer: Writer,
+    /// Wakes the task that hands it what is to be saved.
+    wake: Rc<Notify>,
     /// Whether it has a batch.
     busy: bool,
     /// Whether it could not save the last one.

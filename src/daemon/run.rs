@@ -169,6 +169,7 @@ impl Daemon {
         let shared = Rc::new(RefCell::new(Core::new(hub, unread_bytes, writer)));
         if let Some(results) = results {
             tokio::task::spawn_local(state::hear(Rc::clone(&shared), results));
+            tokio::task::spawn_local(state::commit(Rc::clone(&shared)));
         }
         let mut daemon = Self { file, config, log, shared, sockets: BTreeMap::new(), signals };
         for (wanted, socket) in bound {

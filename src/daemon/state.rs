@@ -27,6 +27,16 @@ pub(super) fn open(config: &Config) -> Result<(Hub, Option<Store>), OpenError> {
     Ok((opened.state, Some(opened.store)))
 }
 
+/// Hands over what is to be saved once everybody who is ready has had a turn: they share the commit.
+pub(super) async fn commit(shared: Shared) {
+    let Some(wanted) = shared.borrow().commit_wanted() else { return };
+    loop {
+        wanted.notified().await;
+        tokio::task::yield_now().await;
+        shared.borrow_mut().commit();
+    }
+}
+
 /// Tells the hub what became of its commits.
 pub(super) async fn hear(shared: Shared, mut results: tokio::sync::mpsc::Receiver<Done>) {
     while let Some(done) = results.recv().await {

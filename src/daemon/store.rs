@@ -186,12 +186,10 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Makes the file empty and private if there is none. What SQLite makes beside it gets its permissions.
+/// Makes the file empty and private if there is none, and sees whether it may be written to: SQLite would content
+/// itself with reading. What it makes beside the file gets the file's permissions.
 fn make_private(file: &Path) -> io::Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made.map(drop),
-    }
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file).map(drop)
 }
 
 /// Renames a damaged file, and what SQLite keeps beside it, in place of an earlier one; its new path.

@@ -28,6 +28,15 @@ enum Way {
     Failed(Moment),
 }
 
+/// What of an input must wait until what it changed is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Holds {
+    Nothing,
+    Pushes,
+    /// Replies too.
+    All,
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -43,9 +52,8 @@ pub(super) struct Journal {
     /// When the hub is to be woken for a commit, and whether it has been.
     pub(super) due: Option<Moment>,
     woken: bool,
-    /// What the present input wants sent must wait: its replies, its pushes.
-    holds_replies: bool,
-    holds_pushes: bool,
+    /// What of the present input must wait.
+    holds: Holds,
     /// Tagged replies of the present input: in the buffer of replies, and those that have left it for the actions.
     in_replies: Vec<Mark>,
     in_actions: Vec<Mark>,
@@ -65,8 +73,7 @@ impl Journal {
             since: None,
             due: None,
             woken: false,
-            holds_replies: false,
-            holds_pushes: false,
+            holds: Holds::Nothing,
             in_replies: Vec::new(),
             in_actions: Vec::new(),
             per_conn: Vec::new(),
@@ -98,16 +105,28 @@ impl Journal {
         }
     }
 
+    /// Notes that there will be a change to add when the batch leaves; whether it is to be added then.
+    pub(super) fn will_change(&mut self, now: Moment) -> bool {
+        if self.keeps {
+            self.since.get_or_insert(now);
+        }
+        self.keeps
+    }
+
     /// Holds the replies and pushes of the present input until what gathers is committed.
     pub(super) fn hold(&mut self) {
-        self.holds_replies = self.keeps;
         self.hold_pushes();
+        if self.keeps {
+            self.holds = Holds::All;
+        }
     }
 
     /// Holds the pushes of the present input until what gathers is committed.
     pub(super) fn hold_pushes(&mut self) {
-        self.holds_pushes = self.keeps;
-        self.gathering.awaited |= self.keeps;
+        if self.keeps {
+            self.holds = self.holds.max(Holds::Pushes);
+            self.gathering.awaited = true;
+        }
     }
 
     /// The number of the batch that gathers: what changes now is kept once that batch [`Self::is_committed`].
@@ -139,14 +158,14 @@ impl Journal {
 
     /// Notes that a tagged reply was appended to the replies: it is part of what is held.
     pub(super) fn mark(&mut self, mark: Mark) {
-        if self.holds_replies {
+        if self.holds_all() {
             self.in_replies.push(mark);
         }
     }
 
     /// Notes that a tagged reply was appended to the actions' own bytes.
     pub(super) fn mark_sent(&mut self, mark: Mark) {
-        if self.holds_replies {
+        if self.holds_all() {
             self.in_actions.push(mark);
         }
     }
@@ -179,13 +198,12 @@ impl Journal {
         if !self.keeps {
             return;
         }
-        let holds_pushes = self.holds_pushes || self.gathering.pushes + self.under_way.pushes > 0;
+        let holds_pushes = self.holds > Holds::Nothing || self.gathering.pushes + self.under_way.pushes > 0;
         let any_conn = !self.per_conn.is_empty();
-        if self.holds_replies || holds_pushes || any_conn {
+        if self.holds == Holds::All || holds_pushes || any_conn {
             self.take(from, holds_pushes, out);
         }
-        self.holds_replies = false;
-        self.holds_pushes = false;
+        self.holds = Holds::Nothing;
         self.in_actions.clear();
         self.in_replies.clear();
     }
@@ -196,10 +214,10 @@ impl Journal {
         for action in out.list.get_mut(from.list..).unwrap_or_default() {
             let waits = match action {
                 Action::Send { push: true, .. } => holds_pushes,
-                Action::Send { target, .. } => self.holds_replies || self.waits_for(*target),
+                Action::Send { target, .. } => self.holds_all() || self.waits_for(*target),
                 Action::Close(conn) => self.waits_for(Target::Tcp(*conn)),
                 Action::Await { conn, .. } | Action::Answer { conn, .. } => {
-                    self.holds_replies || self.waits_for(Target::Tcp(*conn))
+                    self.holds_all() || self.waits_for(Target::Tcp(*conn))
                 }
                 Action::Hold { .. } | Action::Nothing => false,
             };
@@ -226,6 +244,10 @@ impl Journal {
         }
     }
 
+    fn holds_all(&self) -> bool {
+        self.holds == Holds::All
+    }
+
     /// Whether something for this connection is held already: its replies keep their order.
     fn waits_for(&self, target: Target) -> bool {
         match target {
@@ -247,24 +269,32 @@ impl Journal {
         }
     }
 
-    /// Puts a batch on its way, if there is one to commit now: [`Self::under_way`].
-    pub(super) fn begin(&mut self, now: Moment) -> bool {
+    /// Whether there is a batch to commit now.
+    pub(super) fn wants_commit(&self, now: Moment) -> bool {
         match self.way {
-            Way::Committing => return false,
-            Way::Failed(again) if now < again => return false,
-            Way::Failed(_) => {}
-            Way::Free => {
-                let is_old = self.since.is_some_and(|since| now >= since + SAVE_TIME);
-                if self.gathering.changes.is_empty() || !(self.gathering.awaited || is_old) {
-                    return false;
-                }
-                let uptime_ms = u64::try_from(now.since_start().as_millis()).unwrap_or(u64::MAX);
-                let clock = Change::Clock { uptime_ms, next_id: self.next_id };
-                clock.write(&mut self.gathering.changes);
-                core::mem::swap(&mut self.gathering, &mut self.under_way);
-                self.number += 1;
-                self.since = None;
-            }
+            Way::Committing => false,
+            Way::Failed(again) => now >= again,
+            Way::Free => self.since.is_some_and(|since| {
+                let is_much = self.gathering.changes.len() > GATHERED_BYTES / 4;
+                self.gathering.awaited || is_much || now >= since + SAVE_TIME
+            }),
+        }
+    }
+
+    /// Puts a batch on its way, if there is one to commit now: [`Self::under_way`]. What [`Self::will_change`] was
+    /// told of is added by `rest`.
+    pub(super) fn begin(&mut self, now: Moment, rest: impl FnOnce(&mut Vec<u8>)) -> bool {
+        if !self.wants_commit(now) {
+            return false;
+        }
+        if self.way == Way::Free {
+            rest(&mut self.gathering.changes);
+            let uptime_ms = u64::try_from(now.since_start().as_millis()).unwrap_or(u64::MAX);
+            let clock = Change::Clock { uptime_ms, next_id: self.next_id };
+            clock.write(&mut self.gathering.changes);
+            core::mem::swap(&mut self.gathering, &mut self.under_way);
+            self.number += 1;
+            self.since = None;
         }
         self.way = Way::Committing;
         self.woken = false;
@@ -293,7 +323,7 @@ impl Journal {
 
     /// Lets nothing wait for company: [`Self::begin`] yields what there is.
     pub(super) fn hurry(&mut self) {
-        self.gathering.awaited |= !self.gathering.changes.is_empty();
+        self.gathering.awaited |= self.since.is_some();
     }
 
     /// The batch is committed: what was held with it leaves.
@@ -303,7 +333,7 @@ impl Journal {
         }
         self.way = Way::Free;
         self.under_way.release(out);
-        if self.gathering.changes.is_empty() {
+        if self.since.is_none() {
             // What waited there did so only to keep its order.
             self.gathering.release(out);
         }

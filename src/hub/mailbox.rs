@@ -371,7 +371,8 @@ impl Mailboxes {
             (mailbox.acked, mailbox.told) = (acked, acked);
         }
         mailbox.sent = mailbox.sent.max(sent).max(acked);
-        let arrived = acked == mailbox.acked || self.ack(slot, acked);
+        // What is behind that already comes from a batch that is there twice.
+        let arrived = acked <= mailbox.acked || self.ack(slot, acked);
         let mailbox = self.directory.get_mut(slot)?;
         (mailbox.window, mailbox.proven) = (1, false);
         arrived.then_some(())

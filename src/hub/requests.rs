@@ -34,7 +34,7 @@ impl Hub {
             Command::Set { key, text } => {
                 self.values.set(key, text, asker.address(), self.bounds())?;
                 body.extend_from_slice(b"set");
-                self.note_value(asker.now, key, text);
+                self.note_value(asker.now, key);
                 self.changed(asker.now, key, out, |bytes| push::value(bytes, key.as_str(), text));
             }
             Command::Del { key } => {
@@ -100,14 +100,14 @@ impl Hub {
         let mut buffer = itoa::Buffer::new();
         let digits = buffer.format(sum).as_bytes();
         body.extend_from_slice(digits);
-        self.note_value(now, key, digits);
+        self.note_value(now, key);
         self.changed(now, key, out, |bytes| push::value(bytes, key.as_str(), digits));
     }
 
     /// Keeps a value.
-    fn note_value(&mut self, now: Moment, key: Key<'_>, text: &[u8]) {
-        if let Some(maker) = self.values.maker(key) {
-            self.journal.note(now, &Change::Value { key: key.as_str(), text, maker });
+    fn note_value(&mut self, now: Moment, key: Key<'_>) {
+        if self.journal.will_change(now) {
+            self.values.note_changed(key);
         }
     }
 

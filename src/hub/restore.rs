@@ -1,6 +1,6 @@
 //! Begins where an earlier hub ended: reads what was kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Hub;
 use super::change::{Change, Damage};
@@ -16,6 +16,8 @@ use crate::wire::Number;
 struct Known {
     sessions: BTreeMap<u64, Slot>,
     mailboxes: BTreeMap<u64, Slot>,
+    /// Mailboxes that were deleted: a row of one comes from a batch that is there twice.
+    deleted: BTreeSet<u64>,
 }
 
 impl Hub {
@@ -81,6 +83,12 @@ impl Hub {
     fn take_mail(&mut self, change: &Change<'_>, known: &mut Known) -> Option<()> {
         let find = |known: &Known, id: u64| known.mailboxes.get(&id).copied();
         match *change {
+            Change::Mailbox { id, .. }
+            | Change::Delivery { mailbox: id, .. }
+            | Change::Letter { mailbox: id, .. }
+            | Change::Watch { mailbox: id, .. }
+            | Change::WatchGone { mailbox: id, .. }
+                if known.deleted.contains(&id) => {}
             Change::Mailbox { id, code, name, opener, joined_ms } => {
                 let joined = Moment::after_start(core::time::Duration::from_millis(joined_ms));
                 if let Some(mailbox) = find(known, id).and_then(|slot| self.mailboxes.get_mut(slot)) {
@@ -95,6 +103,7 @@ impl Hub {
                 known.mailboxes.insert(id, self.mailboxes.open(code, id, name.as_str(), opener, joined));
             }
             Change::MailboxGone { id } => {
+                known.deleted.insert(id);
                 if let Some(slot) = known.mailboxes.remove(&id) {
                     self.box_watches.leave(slot);
                     self.mailboxes.delete(slot);

@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use super::change::Change;
 use super::directory::{Directory, Slot};
 use super::tally::Tally;
 use crate::names::Key;
@@ -72,6 +73,8 @@ struct Value {
     content: Content,
     /// Whom it counts against.
     maker: IpAddr,
+    /// Whether it has changed since it was last kept.
+    changed: bool,
 }
 
 /// All values.
@@ -80,11 +83,13 @@ pub(super) struct Values {
     directory: Directory<Value>,
     makers: Tally,
     bytes: usize,
+    /// Where values have changed since they were last kept; some of these may be gone, or others by now.
+    changed: Vec<Slot>,
 }
 
 impl Values {
     pub(super) fn new(seed: u64) -> Self {
-        Self { directory: Directory::new(seed), makers: Tally::new(seed), bytes: 0 }
+        Self { directory: Directory::new(seed), makers: Tally::new(seed), bytes: 0, changed: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -103,10 +108,30 @@ impl Values {
         Ok(())
     }
 
-    /// Whom a value counts against.
-    pub(super) fn maker(&self, key: Key<'_>) -> Option<IpAddr> {
-        let slot = self.directory.find(key.as_str())?;
-        self.directory.get(slot).map(|value| value.maker)
+    /// Notes that a value is to be kept as it will be when the next batch leaves.
+    pub(super) fn note_changed(&mut self, key: Key<'_>) {
+        let found = self.directory.find(key.as_str());
+        let Some((slot, value)) = found.and_then(|slot| Some((slot, self.directory.get_mut(slot)?))) else {
+            return;
+        };
+        if !core::mem::replace(&mut value.changed, true) {
+            self.changed.push(slot);
+        }
+    }
+
+    /// Hands over what has changed, each value once, as it is now.
+    pub(super) fn take_changed(&mut self, mut keep: impl FnMut(&Change<'_>)) {
+        let mut text = Vec::new();
+        for slot in core::mem::take(&mut self.changed) {
+            let Some(value) = self.directory.get_mut(slot).filter(|value| value.changed) else { continue };
+            value.changed = false;
+            let maker = value.maker;
+            text.clear();
+            value.content.write(&mut text);
+            if let Some(key) = self.directory.name(slot) {
+                keep(&Change::Value { key, text: &text, maker });
+            }
+        }
     }
 
     /// Appends the value in a slot.
@@ -211,7 +236,7 @@ impl Values {
             return Err(PER_ADDRESS_FULL);
         }
         self.bytes += cost;
-        self.directory.insert(key.as_str(), Value { content, maker: by });
+        self.directory.insert(key.as_str(), Value { content, maker: by, changed: false });
         Ok(())
     }
 }

@@ -1,10 +1,19 @@
 //! A hub of a few lines that answers as a test wants, over UDP or TCP.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(dead_code, unused_imports, reason = "each test uses a part of this")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod program;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+pub use program::{interrupt, json, pigeon, run, run_with_input};
+
+/// How long a test waits for something that must come before it fails.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the hub of a test answers to a line: any number of lines.
 pub type Answer = Box<dyn FnMut(&str) -> Vec<Vec<u8>> + Send>;
@@ -68,6 +77,22 @@ impl Hub {
 
     pub fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
+    }
+
+    /// Waits until a line has come that is this one, with or without a tag in front.
+    pub fn await_line(&self, wanted: &str) {
+        self.await_lines(wanted, 1);
+    }
+
+    /// Waits until this line has come so many times, copies among them.
+    pub fn await_lines(&self, wanted: &str, times: usize) {
+        #[expect(clippy::disallowed_methods, reason = "this test waits for a process, not for a pure hub")]
+        let start = Instant::now();
+        let is_it = |line: &&String| *line == wanted || (line.starts_with('#') && request(line) == wanted);
+        while self.heard().iter().filter(is_it).count() < times {
+            assert!(start.elapsed() < PATIENCE, "`{wanted}` does not come: {:#?}", self.heard());
+            std::thread::yield_now();
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::ffi::{self, Error as Failure};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use super::load::{self, Position};
@@ -62,12 +63,24 @@ impl Ledger {
         // Two connections could wait for each other.
         self.connection = Connection::open_in_memory()?;
         let (ledger, _) = Self::open(&self.file, self.sync)?;
-        *self = ledger;
+        let how_far = |ledger: &Self| (ledger.position.fold, ledger.position.batches);
+        if how_far(&ledger) < how_far(self) {
+            return Err(Trouble::Damaged("it no longer holds what was kept in it".to_owned()));
+        }
+        *self = Self { retry_at: self.retry_at, ..ledger };
         Ok(())
     }
 
     /// Keeps a batch.
     pub(super) fn commit(&mut self, batch: &[u8]) -> Result<(), Trouble> {
+        match self.insert(batch) {
+            // SQLite's log may be what fills the disk.
+            Err(trouble) if trouble.is_disk_full() && self.checkpoint().is_ok() => self.insert(batch),
+            result => result,
+        }
+    }
+
+    fn insert(&mut self, batch: &[u8]) -> Result<(), Trouble> {
         let seq = self.position.batches + 1;
         let crc = load::crc(self.position.fold, seq, batch);
         let mut insert = self.connection.prepare_cached("INSERT INTO batch VALUES (?, ?, ?)")?;
@@ -154,7 +167,16 @@ fn connect(file: &Path, sync: Sync) -> Result<Connection, Trouble> {
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
-        return Err(Trouble::Damaged(format!("its journal mode stays {mode}")));
+        let why =
+            format!("SQLite's write-ahead log cannot be used on this file system: it stays with {mode}");
+        return Err(Trouble::Failed(rusqlite::Error::SqliteFailure(
+            Failure::new(ffi::SQLITE_CANTOPEN),
+            Some(why),
+        )));
+    }
+    // The file as such may be written to, or it would not have come to this.
+    if connection.is_readonly("main")? {
+        return Err(Trouble::Damaged("its header says that it is not to be written to".to_owned()));
     }
     let synchronous = match sync {
         Sync::Normal => "NORMAL",

@@ -303,6 +303,23 @@ async fn after_an_error_of_the_system_the_file_is_opened_anew() {
     assert_eq!(open(directory.path()).unwrap().state, batch(&[value("a", b"2")]));
 }
 
+#[tokio::test]
+async fn a_file_that_vanished_is_not_taken_for_a_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path()).unwrap().store;
+    store.ledger.commit(&batch(&[value("a", b"1")])).unwrap();
+    store.ledger.connection.pragma_update(None, "query_only", true).unwrap();
+    let (writer, mut done) = store.start().unwrap();
+    for part in ["", "-wal", "-shm"] {
+        fs::remove_file(beside(&directory.path().join(FILE), part)).unwrap();
+    }
+    for _ in 0..3 {
+        writer.commit(batch(&[value("b", b"2")])).unwrap();
+        assert!(matches!(done.recv().await.unwrap().result, Err(Failure::Failed(_))));
+    }
+    writer.close();
+}
+
 #[test]
 fn as_many_batches_as_should_be_kept_are_a_reason_to_fold() {
     let directory = tempfile::tempdir().unwrap();

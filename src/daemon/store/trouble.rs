@@ -23,6 +23,16 @@ pub(super) enum Trouble {
     Failed(rusqlite::Error),
 }
 
+impl Trouble {
+    /// Whether there is no room, but may be later.
+    pub(super) fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Failed(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            Self::Damaged(_) | Self::Newer { .. } => false,
+        }
+    }
+}
+
 impl From<Damage> for Trouble {
     fn from(damage: Damage) -> Self {
         Self::Damaged(damage.to_string())

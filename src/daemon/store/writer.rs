@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use procfs::FromRead;
 use procfs::process::Io;
-use rusqlite::ErrorCode;
 use tokio::sync::mpsc as results;
 
 use super::{Store, Trouble};
@@ -129,7 +128,8 @@ impl Thread {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        if let Err(trouble) = self.store.ledger.close() {
+        let repaired = self.repair();
+        if let Err(trouble) = repaired.and_then(|()| self.store.ledger.close()) {
             tracing::warn!("the state file was not closed in good order: {trouble}");
         }
     }
@@ -161,15 +161,6 @@ impl Thread {
     fn judge(&mut self, trouble: Trouble) -> Trouble {
         self.broken |= !trouble.is_disk_full();
         trouble
-    }
-}
-
-impl Trouble {
-    fn is_disk_full(&self) -> bool {
-        match self {
-            Self::Failed(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
-            Self::Damaged(_) | Self::Newer { .. } => false,
-        }
     }
 }
 

@@ -52,13 +52,15 @@ impl Model {
                 return;
             }
             Change::SessionGone { id } => {
-                ['s', 'r'].into_iter().for_each(|table| self.forget((table, id, 0), (table, id + 1, 0)));
+                for table in ['s', 'r'] {
+                    self.forget((table, id, 0), (table, id + 1, 0));
+                }
                 return;
             }
             Change::MailboxGone { id } => {
-                ['m', 'd', 'l', 'w']
-                    .into_iter()
-                    .for_each(|table| self.forget((table, id, 0), (table, id + 1, 0)));
+                for table in ['m', 'd', 'l', 'w'] {
+                    self.forget((table, id, 0), (table, id + 1, 0));
+                }
                 return;
             }
         };
