@@ -15,6 +15,12 @@
 )]
 
 mod common;
+#[path = "kill/damage.rs"]
+mod damage;
+#[path = "kill/ends.rs"]
+mod ends;
+#[path = "kill/full.rs"]
+mod full;
 #[path = "kill/increments.rs"]
 mod increments;
 #[path = "kill/letters.rs"]
@@ -41,7 +47,7 @@ const CLIENTS: usize = 4;
 
 /// How much each client asks for: few unless `PIGEON_KILL_REQUESTS` says otherwise.
 fn requests() -> usize {
-    std::env::var("PIGEON_KILL_REQUESTS").map_or(150, |requests| requests.parse().expect("a number"))
+    std::env::var("PIGEON_KILL_REQUESTS").map_or(60, |requests| requests.parse().expect("a number"))
 }
 
 #[test]
