@@ -48,20 +48,12 @@ fn fill(disk: &Path) {
     let state = disk.join("state");
     let mut victim = Victim::start(&format!("[state]\ndirectory = \"{}\"\n", state.display()));
     let mut sessions: Vec<Session> = (0..SESSIONS).map(Session::new).collect();
-    while sessions.iter().any(|session| !session.is_refused) {
-        sessions.iter_mut().filter(|session| !session.is_refused).for_each(|session| session.ask(&victim));
-        assert!(victim.ask("GET k0-0").starts_with("0 0 "), "reads go on");
-    }
-    victim.daemon.wait_for_log("the state cannot be saved");
-    for _ in 0..3 {
-        sessions.iter_mut().for_each(|session| {
-            session.ask(&victim);
-            assert!(session.is_refused, "there is still no room");
-        });
-        assert!(victim.ask("#new.1 INC n").starts_with("#new.1 ERR disk "));
-        assert!(victim.ask("GET k0-0").starts_with("0 0 "), "reads go on");
-    }
-    assert!(figure(&victim.ask("STATS"), "disk_errors") > 0);
+    ask_until_full(&mut victim, &mut sessions);
+    // A daemon that is killed there starts there too.
+    check_log(&victim.daemon.kill(), 0);
+    victim.daemon.restart();
+    check(&victim, &sessions);
+    ask_until_full(&mut victim, &mut sessions);
 
     fs::remove_file(&ballast).unwrap();
     victim.daemon.wait_for_log("the state can be saved again");
@@ -73,11 +65,7 @@ fn fill(disk: &Path) {
         }
     }
     check(&victim, &sessions);
-    let log = victim.daemon.kill();
-    for said in ["the state cannot be saved", "the state can be saved again"] {
-        let times = log.iter().filter(|line| line.contains(said)).count();
-        assert_eq!(times, 1, "{said}: {log:#?}");
-    }
+    check_log(&victim.daemon.kill(), 1);
     victim.daemon.restart();
     check(&victim, &sessions);
     victim.kill();
@@ -85,6 +73,32 @@ fn fill(disk: &Path) {
     println!("full disk: {} answered", sessions.iter().map(|session| session.number - 1).sum::<u64>());
     victim.daemon.signal("TERM");
     assert!(victim.daemon.wait().success());
+}
+
+/// Asks until every session is refused because the disk is full. Reads go on all the while.
+fn ask_until_full(victim: &mut Victim, sessions: &mut [Session]) {
+    sessions.iter_mut().for_each(|session| session.is_refused = false);
+    while sessions.iter().any(|session| !session.is_refused) {
+        sessions.iter_mut().filter(|session| !session.is_refused).for_each(|session| session.ask(victim));
+        assert!(victim.ask("GET k0-0").starts_with("0 0 "), "reads go on");
+    }
+    victim.daemon.wait_for_log("the state cannot be saved");
+    for _ in 0..3 {
+        for session in sessions.iter_mut() {
+            session.ask(victim);
+            assert!(session.is_refused, "there is still no room");
+        }
+        assert!(victim.ask("#new.1 INC n").starts_with("#new.1 ERR disk "));
+        assert!(victim.ask("GET k0-0").starts_with("0 0 "), "reads go on");
+    }
+    assert!(figure(&victim.ask("STATS"), "disk_errors") > 0);
+}
+
+/// The log says once that the disk is full, and so often that it no longer is.
+fn check_log(log: &[String], recovered: usize) {
+    for (said, times) in [("the state cannot be saved", 1), ("the state can be saved again", recovered)] {
+        assert_eq!(log.iter().filter(|line| line.contains(said)).count(), times, "{said}: {log:#?}");
+    }
 }
 
 /// All that was answered is there, once, and what was answered is answered again.
