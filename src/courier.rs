@@ -11,6 +11,7 @@
 mod inbox;
 mod jitter;
 mod push;
+mod reply;
 #[cfg(test)]
 mod simulation;
 mod under_way;
@@ -21,6 +22,7 @@ pub use inbox::{Inbox, Receipt};
 pub use push::Push;
 
 use jitter::{FIRST_PAUSE, Jitter, LONGEST_PAUSE};
+use reply::{is_word, read_reply};
 use under_way::{UnderWay, Waiting};
 
 use crate::limits::{COURIER_QUEUE, COURIER_UNDER_WAY, SESSION_WINDOW};
@@ -393,20 +395,3 @@ impl Courier {
 /// Numbers of the window that are left to requests that go first: a client may lose its place often while one of its
 /// requests waits for its answer.
 const ROOM_FOR_FIRST: u64 = 16;
-
-/// Reads what stands behind the tag of a reply; `None` if it is no reply.
-fn read_reply(reply: &[u8]) -> Option<Outcome> {
-    if is_word(reply, b"OK") {
-        let body = reply.get(b"OK ".len()..).unwrap_or_default();
-        return Some(Outcome::Done(body.to_vec()));
-    }
-    let error = reply.strip_prefix(b"ERR ")?;
-    let mut words = error.splitn(2, |&b| b == b' ');
-    let mut text = || String::from_utf8_lossy(words.next().unwrap_or_default()).into_owned();
-    Some(Outcome::Refused { name: text(), why: text() })
-}
-
-/// Whether the line is these words, or begins with them and a space.
-fn is_word(line: &[u8], words: &[u8]) -> bool {
-    line.strip_prefix(words).is_some_and(|rest| rest.first().is_none_or(|&b| b == b' '))
-}
