@@ -11,7 +11,7 @@ use crate::common::{Daemon, ask};
 const LIFE: Duration = Duration::from_millis(300);
 
 /// In how many parts their work is cut by kills at least.
-const LIVES: u64 = 20;
+const LIVES: u64 = 8;
 
 /// A daemon that nobody can take the address from while it is dead.
 pub struct Victim {
