@@ -77,7 +77,9 @@ fn fill(disk: &Path) {
 
 /// Asks until every session is refused because the disk is full. Reads go on all the while.
 fn ask_until_full(victim: &mut Victim, sessions: &mut [Session]) {
-    sessions.iter_mut().for_each(|session| session.is_refused = false);
+    for session in sessions.iter_mut() {
+        session.is_refused = false;
+    }
     while sessions.iter().any(|session| !session.is_refused) {
         sessions.iter_mut().filter(|session| !session.is_refused).for_each(|session| session.ask(victim));
         assert!(victim.ask("GET k0-0").starts_with("0 0 "), "reads go on");

@@ -122,7 +122,7 @@ pub fn send(hub: SocketAddr, pair: usize, letters: usize, work: &Work) -> u64 {
 /// What is sent, and how far.
 struct Lanes {
     to: String,
-    lanes: Vec<Lane>,
+    all: Vec<Lane>,
     asked: BTreeMap<Id, usize>,
 }
 
@@ -137,15 +137,15 @@ impl Lanes {
     fn new(pair: usize, letters: usize) -> Self {
         let last = |lane| letters / LANES + usize::from(lane < letters % LANES);
         let lanes = (0..LANES).map(|lane| Lane { next: 1, last: last(lane), at: Some(Moment::ZERO) });
-        Self { to: format!("bob{pair}"), lanes: lanes.collect(), asked: BTreeMap::new() }
+        Self { to: format!("bob{pair}"), all: lanes.collect(), asked: BTreeMap::new() }
     }
 
     fn is_done(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.next > lane.last)
+        self.all.iter().all(|lane| lane.next > lane.last)
     }
 
     fn ask(&mut self, courier: &mut Courier, now: Moment) {
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
+        for (index, lane) in self.all.iter_mut().enumerate() {
             if lane.next <= lane.last && lane.at.is_some_and(|at| at <= now) {
                 let line = format!("SEND {} {index} {}", self.to, lane.next);
                 self.asked.insert(courier.request(line.as_bytes(), now + NEVER).unwrap(), index);
@@ -156,12 +156,12 @@ impl Lanes {
 
     fn done(&mut self, id: Id) {
         let index = self.again(id, Moment::ZERO);
-        self.lanes[index].next += 1;
+        self.all[index].next += 1;
     }
 
     fn again(&mut self, id: Id, at: Moment) -> usize {
         let index = self.asked.remove(&id).expect("a request that was asked");
-        self.lanes[index].at = Some(at);
+        self.all[index].at = Some(at);
         index
     }
 }
@@ -169,7 +169,7 @@ impl Lanes {
 /// Whether the texts are those of [`send`], each once, and in each lane in order.
 pub fn check(texts: &[String], letters: usize) {
     assert_eq!(texts.len(), letters);
-    for (index, lane) in Lanes::new(0, letters).lanes.iter().enumerate() {
+    for (index, lane) in Lanes::new(0, letters).all.iter().enumerate() {
         let prefix = format!("{index} ");
         let numbers = texts.iter().filter_map(|text| text.strip_prefix(&prefix));
         let expected: Vec<String> = (1..=lane.last).map(|number| number.to_string()).collect();

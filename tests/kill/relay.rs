@@ -67,7 +67,7 @@ fn to_daemon(front: &UdpSocket, daemon: SocketAddr, seed: u64, counts: &Arc<Coun
     let mut fate = Fate::new(seed, Arc::clone(counts));
     let mut backs: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
     let mut threads = Vec::new();
-    let mut buffer = [0; 65_536];
+    let mut buffer = [0; 16_384];
     while !ends.load(Ordering::Relaxed) {
         front.set_read_timeout(Some(fate.patience())).unwrap();
         let Ok((length, client)) = front.recv_from(&mut buffer) else {
@@ -97,7 +97,7 @@ fn to_client(
     mut fate: Fate,
     ends: &AtomicBool,
 ) {
-    let mut buffer = [0; 65_536];
+    let mut buffer = [0; 16_384];
     while !ends.load(Ordering::Relaxed) {
         back.set_read_timeout(Some(fate.patience())).unwrap();
         match back.recv(&mut buffer) {
