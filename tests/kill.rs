@@ -101,8 +101,8 @@ fn letters_through_a_bad_network_come_once_and_in_order_however_often_the_daemon
     let relay = Relay::start(victim.address, 2);
     // Each life of the daemon is long enough for a few letters to a listener, however fast all are.
     let pairs = (requests() / 30).clamp(1, PAIRS);
-    let letters = requests() / pairs;
-    let work = Work::new(2 * pairs as u64, (pairs * letters) as u64);
+    let letters = |pair| requests() / pairs + usize::from(pair < requests() % pairs);
+    let work = Work::new(2 * pairs as u64, requests() as u64);
     let start = Instant::now();
     let listeners: Vec<_> = (0..pairs).map(|pair| Listener::start(relay.address, pair, &work)).collect();
     let (mut full, mut joins) = (0, 0);
@@ -112,12 +112,13 @@ fn letters_through_a_bad_network_come_once_and_in_order_however_often_the_daemon
             .into_iter()
             .enumerate()
             .map(|(pair, listener)| {
+                let letters = letters(pair);
                 let listens = scope.spawn(move || listener.listen(letters));
-                (scope.spawn(move || letters::send(hub, pair, letters, work)), listens)
+                (letters, scope.spawn(move || letters::send(hub, pair, letters, work)), listens)
             })
             .collect();
         victim.kill_until_done(work);
-        for (sends, listens) in pairs {
+        for (letters, sends, listens) in pairs {
             full += sends.join().unwrap();
             let (texts, joined) = listens.join().unwrap();
             joins += joined;
@@ -125,7 +126,7 @@ fn letters_through_a_bad_network_come_once_and_in_order_however_often_the_daemon
         }
     });
     let seconds = start.elapsed().as_secs_f64();
-    let row = Row { way: "letters over UDP", requests: pairs * letters, relay: Some(relay.counts()) };
+    let row = Row { way: "letters over UDP", requests: requests(), relay: Some(relay.counts()) };
     let result = format!("each once, in order; to {pairs}, {joins} joins, mailbox full {full} times");
     row.print(victim.kills, seconds, &result);
 }
