@@ -84,6 +84,12 @@ fn run(names: &[String]) {
             places.bytes_a_client(),
         );
     }
+    if chosen("kept: bytes written") {
+        let (slow, fast) = once::wear(processors);
+        println!(
+            "bytes written a kept request: {slow:.0} at 10 a second, {fast:.0} at 4 x 32 (pigeond, STATS)"
+        );
+    }
     if chosen("start to READY") {
         println!("start to READY: {:.0} us (pigeond, median of 20)", once::time_to_ready(processors));
     }

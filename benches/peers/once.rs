@@ -5,7 +5,8 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::load::{float, median};
+use crate::load::{Load, float, median};
+use crate::load_udp::{Request, Udp};
 use crate::process::{Process, Processors};
 use crate::server::{self, Server};
 
@@ -66,6 +67,65 @@ impl Places {
     pub fn bytes_a_client(self) -> f64 {
         float(self.after_kib.saturating_sub(self.before_kib)) * 1024.0 / f64::from(CLIENTS)
     }
+}
+
+/// How long requests are counted for the wear they cause, and the pause between them where they come slowly.
+const WEAR_TIME: Duration = Duration::from_secs(5);
+const SLOWLY: Duration = Duration::from_millis(100);
+
+/// Bytes written to the disk for each kept request, as the hub's own STATS tell: at ten a second, and as fast as 4
+/// sockets with 32 under way make them.
+pub fn wear(processors: Processors) -> (f64, f64) {
+    let slow = worn(processors, |hub| {
+        let socket = distinct_socket(0, hub.address);
+        let start = Instant::now();
+        for number in 1.. {
+            if start.elapsed() >= WEAR_TIME {
+                break;
+            }
+            socket.send(format!("#slow-one.{number} INC").as_bytes()).expect("a request can be sent");
+            socket.recv(&mut [0; 200]).expect("a reply");
+            std::thread::sleep(SLOWLY);
+        }
+    });
+    let fast = worn(processors, |hub| {
+        let mut load = Udp::new(hub.address, (4, 32), Request::Tagged, 1);
+        let start = Instant::now();
+        while start.elapsed() < WEAR_TIME {
+            load.step();
+        }
+    });
+    (slow, fast)
+}
+
+fn worn(processors: Processors, load: impl FnOnce(&Server)) -> f64 {
+    let hub = Server::pigeond(processors, "");
+    // What a new file costs is not counted.
+    let kept_once = |name: &str| {
+        let socket = distinct_socket(1, hub.address);
+        socket.send(format!("#{name}.1 INC").as_bytes()).expect("a request can be sent");
+        socket.recv(&mut [0; 200]).expect("a reply");
+        // The hub asks the system once a second at most, with a commit.
+        std::thread::sleep(Duration::from_millis(1100));
+        socket.send(format!("#{name}.2 INC").as_bytes()).expect("a request can be sent");
+        socket.recv(&mut [0; 200]).expect("a reply");
+        (figure(&socket, "kept"), figure(&socket, "written"))
+    };
+    let (kept, written) = kept_once("before");
+    load(&hub);
+    let (kept_after, written_after) = kept_once("after");
+    float(written_after - written) / float(kept_after - kept)
+}
+
+/// One figure of STATS.
+fn figure(socket: &UdpSocket, name: &str) -> u64 {
+    socket.send(b"STATS").expect("a request can be sent");
+    let mut reply = [0; 1200];
+    let length = socket.recv(&mut reply).expect("a reply");
+    let line = String::from_utf8_lossy(&reply[..length]).into_owned();
+    let mut figures = line.split_whitespace().filter_map(|pair| pair.split_once('='));
+    let (_, figure) = figures.find(|(key, _)| *key == name).expect("a figure of that name");
+    figure.parse().expect("a number")
 }
 
 /// A place outlives its socket, so that each is opened and closed in turn.

@@ -9,7 +9,7 @@ mod batch;
 use core::ops::Range;
 
 pub(super) use batch::Mark;
-use batch::{Batch, DISK, count, refuse};
+use batch::{Batch, DISK, HeldFor, count, refuse};
 
 use super::actions::{Action, Actions, Conn, Position, Target};
 use super::change::Change;
@@ -57,8 +57,8 @@ pub(super) struct Journal {
     /// Tagged replies of the present input: in the buffer of replies, and those that have left it for the actions.
     in_replies: Vec<Mark>,
     in_actions: Vec<Mark>,
-    /// How many bytes are held for each connection.
-    per_conn: Vec<usize>,
+    /// What is held for each connection.
+    per_conn: Vec<HeldFor>,
 }
 
 impl Journal {
@@ -190,7 +190,7 @@ impl Journal {
 
     /// Whether a connection has so much held for it that no more should be read from it.
     pub(super) fn is_behind(&self, conn: Conn, most_bytes: usize) -> bool {
-        self.per_conn.get(conn.0 as usize).is_some_and(|&bytes| bytes > most_bytes)
+        self.per_conn.get(conn.0 as usize).is_some_and(|held| held.bytes > most_bytes)
     }
 
     /// Ends an input: takes out of the actions, from a position on, what must wait.
@@ -258,14 +258,14 @@ impl Journal {
 
     /// A connection is gone: what is held for it must not reach the next one of its number.
     pub(super) fn forget(&mut self, conn: Conn) {
-        // Pushes are not counted, so all are looked at wherever anything is held.
+        let Some(held) = self.per_conn.get_mut(conn.0 as usize) else { return };
+        if core::mem::take(held) == HeldFor::default() {
+            return;
+        }
         for action in self.gathering.list.iter_mut().chain(&mut self.under_way.list) {
             if action.conn() == Some(conn) {
                 *action = Action::Nothing;
             }
-        }
-        if let Some(bytes) = self.per_conn.get_mut(conn.0 as usize) {
-            *bytes = 0;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::super::actions::{Action, Actions, Target};
+use super::super::actions::{Action, Actions};
 use crate::limits::{KEPT_ACTIONS, KEPT_BYTES};
 use crate::wire::{End, ErrorName, Refusal};
 
@@ -58,19 +58,31 @@ impl Batch {
     }
 }
 
+/// How much is held for one connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct HeldFor {
+    /// Replies, and what must stay behind them, in bytes.
+    pub(super) bytes: usize,
+    /// Pushes, in messages.
+    pub(super) pushes: usize,
+}
+
 /// Counts what is held for a connection.
-pub(super) fn count(per_conn: &mut Vec<usize>, held: &Action) {
-    let (conn, bytes) = match held {
-        Action::Send { target: Target::Tcp(conn), range, push: false } => (*conn, range.len()),
-        Action::Close(conn) | Action::Await { conn, .. } | Action::Answer { conn, .. } => (*conn, 1),
-        Action::Send { .. } | Action::Hold { .. } | Action::Nothing => return,
-    };
+pub(super) fn count(per_conn: &mut Vec<HeldFor>, held: &Action) {
+    let Some(conn) = held.conn() else { return };
     let index = conn.0 as usize;
     if per_conn.len() <= index {
-        per_conn.resize(index + 1, 0);
+        per_conn.resize(index + 1, HeldFor::default());
     }
-    if let Some(sum) = per_conn.get_mut(index) {
-        *sum += bytes;
+    let Some(sum) = per_conn.get_mut(index) else { return };
+    match held {
+        Action::Send { push: true, .. } => sum.pushes += 1,
+        Action::Send { range, .. } => sum.bytes += range.len(),
+        Action::Close(_)
+        | Action::Await { .. }
+        | Action::Answer { .. }
+        | Action::Hold { .. }
+        | Action::Nothing => sum.bytes += 1,
     }
 }
 
