@@ -78,4 +78,18 @@ mod tests {
         let line = status(&before, &now, Duration::from_secs(2));
         assert_eq!(line, "3/10 clients, 2 connections, 50 requests/s");
     }
+
+    #[test]
+    fn the_status_shows_that_nothing_can_be_saved_and_that_a_state_was_set_aside() {
+        let summary = |disk_fails, set_aside| Summary {
+            clients: 0,
+            limit: 10,
+            connections: 0,
+            counters: Counters { set_aside, ..Counters::default() },
+            disk_fails,
+        };
+        let line = |now| status(&summary(false, 0), &now, Duration::from_secs(1));
+        assert!(line(summary(true, 0)).ends_with("requests/s, THE STATE CANNOT BE SAVED"));
+        assert!(line(summary(false, 1)).ends_with(", a damaged state was set aside as pigeond.db.bad"));
+    }
 }

@@ -57,7 +57,7 @@ impl<'a> Counter<'a> {
     pub fn over_udp(mut self, hub: SocketAddr) -> BTreeSet<u64> {
         let _worker = self.work.worker();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let mut buffer = [0; 65_536];
+        let mut buffer = [0; 16_384];
         while self.to_hear > 0 {
             let sleep = self.send(|line| {
                 socket.send_to(line, hub).unwrap();
@@ -66,7 +66,7 @@ impl<'a> Counter<'a> {
             socket.set_read_timeout(Some(sleep)).unwrap();
             match socket.recv(&mut buffer) {
                 Ok(length) => {
-                    buffer[..length].split_inclusive(|&b| b == b'\n').for_each(|line| self.hear(line))
+                    buffer[..length].split_inclusive(|&b| b == b'\n').for_each(|line| self.hear(line));
                 }
                 Err(error) => assert!(is_timeout(error.kind()), "{error}"),
             }

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use pigeond::courier::{Carrier, Courier, Event, Id, Outcome};
+use pigeond::courier::{Carrier, Courier, Event, Id, Inbox, Outcome};
 use pigeond::moment::Moment;
 use pigeond::names::Session;
+use pigeond::wire::Number;
 
 use crate::victim::Work;
 
 /// Letters that are under way at the same time: each lane sends its next once the last is answered, for requests
 /// that are under way together may be done in any order.
-pub const LANES: usize = 24;
+const LANES: usize = 8;
 
 /// What no request takes, however long the test does.
 const NEVER: Duration = Duration::from_hours(2);
@@ -32,13 +33,13 @@ struct Client {
     hub: SocketAddr,
     courier: Courier,
     joining: Option<Id>,
-    join: &'static [u8],
+    join: String,
     joins: u32,
     started: Instant,
 }
 
 impl Client {
-    fn new(session: &str, join: &'static [u8], hub: SocketAddr) -> Self {
+    fn new(session: &str, join: String, hub: SocketAddr) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(LONGEST_SLEEP)).unwrap();
         let courier = Courier::new(Session::parse(session.as_bytes()).unwrap(), Carrier::Datagrams, 5);
@@ -52,7 +53,7 @@ impl Client {
     /// Joins, unless it is about to.
     fn join(&mut self) {
         if self.joining.is_none() {
-            let id = self.courier.request_first(self.join, self.now() + NEVER).unwrap();
+            let id = self.courier.request_first(self.join.as_bytes(), self.now() + NEVER).unwrap();
             self.joining = Some(id);
             self.joins += 1;
         }
@@ -80,11 +81,11 @@ impl Client {
 }
 
 /// Sends texts `LANE NUMBER` to the listener, in each lane 1, 2, 3 and so on; how often its mailbox was full.
-pub fn send(hub: SocketAddr, letters: usize, work: &Work) -> u64 {
+pub fn send(hub: SocketAddr, pair: usize, letters: usize, work: &Work) -> u64 {
     let _worker = work.worker();
-    let mut client = Client::new("the-sender", b"JOIN ann", hub);
+    let mut client = Client::new(&format!("the-sender{pair}"), format!("JOIN ann{pair}"), hub);
     client.join();
-    let mut lanes = Lanes::new(letters);
+    let mut lanes = Lanes::new(pair, letters);
     let mut full = 0;
     while !lanes.is_done() {
         let now = client.now();
@@ -120,7 +121,8 @@ pub fn send(hub: SocketAddr, letters: usize, work: &Work) -> u64 {
 
 /// What is sent, and how far.
 struct Lanes {
-    lanes: Vec<Lane>,
+    to: String,
+    all: Vec<Lane>,
     asked: BTreeMap<Id, usize>,
 }
 
@@ -132,20 +134,20 @@ struct Lane {
 }
 
 impl Lanes {
-    fn new(letters: usize) -> Self {
+    fn new(pair: usize, letters: usize) -> Self {
         let last = |lane| letters / LANES + usize::from(lane < letters % LANES);
         let lanes = (0..LANES).map(|lane| Lane { next: 1, last: last(lane), at: Some(Moment::ZERO) });
-        Self { lanes: lanes.collect(), asked: BTreeMap::new() }
+        Self { to: format!("bob{pair}"), all: lanes.collect(), asked: BTreeMap::new() }
     }
 
     fn is_done(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.next > lane.last)
+        self.all.iter().all(|lane| lane.next > lane.last)
     }
 
     fn ask(&mut self, courier: &mut Courier, now: Moment) {
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
+        for (index, lane) in self.all.iter_mut().enumerate() {
             if lane.next <= lane.last && lane.at.is_some_and(|at| at <= now) {
-                let line = format!("SEND bob {index} {}", lane.next);
+                let line = format!("SEND {} {index} {}", self.to, lane.next);
                 self.asked.insert(courier.request(line.as_bytes(), now + NEVER).unwrap(), index);
                 lane.at = None;
             }
@@ -154,23 +156,34 @@ impl Lanes {
 
     fn done(&mut self, id: Id) {
         let index = self.again(id, Moment::ZERO);
-        self.lanes[index].next += 1;
+        self.all[index].next += 1;
     }
 
     fn again(&mut self, id: Id, at: Moment) -> usize {
         let index = self.asked.remove(&id).expect("a request that was asked");
-        self.lanes[index].at = Some(at);
+        self.all[index].at = Some(at);
         index
+    }
+}
+
+/// Whether the texts are those of [`send`], each once, and in each lane in order.
+pub fn check(texts: &[String], letters: usize) {
+    assert_eq!(texts.len(), letters);
+    for (index, lane) in Lanes::new(0, letters).all.iter().enumerate() {
+        let prefix = format!("{index} ");
+        let numbers = texts.iter().filter_map(|text| text.strip_prefix(&prefix));
+        let expected: Vec<String> = (1..=lane.last).map(|number| number.to_string()).collect();
+        assert!(numbers.eq(&expected), "lane {index} of {texts:?}");
     }
 }
 
 /// A listener, and what it has got.
 pub struct Listener<'a> {
     client: Client,
+    inbox: Inbox,
     mailbox: Option<String>,
-    /// The highest number up to which all has come, and what came beyond.
-    taken: u64,
-    early: BTreeMap<u64, Vec<u8>>,
+    /// What all texts begin with.
+    prefix: String,
     texts: Vec<String>,
     heard: Instant,
     work: &'a Work,
@@ -178,11 +191,18 @@ pub struct Listener<'a> {
 
 impl<'a> Listener<'a> {
     /// Joins; its mailbox is there then.
-    pub fn start(hub: SocketAddr, work: &'a Work) -> Self {
-        let client = Client::new("the-listener", b"JOIN bob ack", hub);
-        let heard = Instant::now();
-        let early = BTreeMap::new();
-        let mut listener = Self { client, mailbox: None, taken: 0, early, texts: Vec::new(), heard, work };
+    pub fn start(hub: SocketAddr, pair: usize, work: &'a Work) -> Self {
+        let client = Client::new(&format!("the-listener{pair}"), format!("JOIN bob{pair} ack"), hub);
+        let inbox = Inbox::new(Carrier::Datagrams);
+        let mut listener = Self {
+            client,
+            inbox,
+            mailbox: None,
+            prefix: format!("MSG ann{pair} "),
+            texts: Vec::new(),
+            heard: Instant::now(),
+            work,
+        };
         listener.client.join();
         while listener.mailbox.is_none() {
             listener.turn();
@@ -201,47 +221,49 @@ impl<'a> Listener<'a> {
 
     /// Waits out one pause, and takes what comes.
     fn turn(&mut self) {
-        if self.heard.elapsed() >= SILENCE {
+        if self.heard.elapsed() >= SILENCE && self.client.joining.is_none() {
+            self.inbox.close();
             self.client.join();
         }
         self.client.send();
         let Some(datagram) = self.client.receive() else { return };
         for line in datagram.split_inclusive(|&b| b == b'\n') {
-            if line.starts_with(b"@") {
-                self.take(line);
-                continue;
-            }
             let now = self.client.now();
-            let Some(Event::Finished(id, outcome)) = self.client.courier.handle_line(now, line) else {
-                continue;
-            };
-            assert_eq!(self.client.joining.take(), Some(id));
-            let Outcome::Done(body) = outcome else { panic!("{outcome:?}") };
-            let body = String::from_utf8(body).unwrap();
-            let mailbox = body.rsplit(' ').next().unwrap().to_owned();
-            assert_eq!(self.mailbox.get_or_insert_with(|| mailbox.clone()), &mailbox, "a mailbox stays");
-            self.heard = Instant::now();
+            match self.client.courier.handle_line(now, line) {
+                Some(Event::Pushed(number, _)) => {
+                    self.take(number.expect("a number"), line.strip_suffix(b"\n").expect("an end"));
+                }
+                Some(Event::Finished(id, outcome)) => {
+                    assert_eq!(self.client.joining.take(), Some(id));
+                    let Outcome::Done(body) = outcome else { panic!("{outcome:?}") };
+                    self.joined(&body);
+                }
+                None => {}
+            }
+        }
+        if let Some(number) = self.inbox.poll_ack() {
+            let ack = format!("ACK {number}\n");
+            self.client.socket.send_to(ack.as_bytes(), self.client.hub).unwrap();
         }
     }
 
-    /// Takes a push in its turn, and says up to where all has come.
-    fn take(&mut self, line: &[u8]) {
+    fn joined(&mut self, body: &[u8]) {
         self.heard = Instant::now();
-        let line = line.strip_suffix(b"\n").expect("pushes end as the JOIN did");
-        let space = line.iter().position(|&b| b == b' ').unwrap();
-        let number: u64 = std::str::from_utf8(&line[1..space]).unwrap().parse().unwrap();
-        let push = line[space + 1..].to_vec();
-        if number > self.taken {
-            let first = self.early.entry(number).or_insert_with(|| push.clone());
-            assert_eq!(*first, push, "sent again are the same bytes");
-        }
-        while let Some(push) = self.early.remove(&(self.taken + 1)) {
-            self.taken += 1;
-            let text = push.strip_prefix(b"MSG ann ").expect("a text from ann");
+        self.inbox.joined(body);
+        let mailbox = std::str::from_utf8(body).unwrap().rsplit(' ').next().unwrap().to_owned();
+        assert_eq!(self.mailbox.get_or_insert_with(|| mailbox.clone()), &mailbox, "a mailbox stays");
+    }
+
+    fn take(&mut self, number: Number, line: &[u8]) {
+        self.heard = Instant::now();
+        self.inbox.take(number, line);
+        while let Some((receipt, line)) = self.inbox.poll_delivery() {
+            let space = line.iter().position(|&b| b == b' ').expect("a number in front");
+            let text =
+                line[space + 1..].strip_prefix(self.prefix.as_bytes()).expect("a text from the sender");
             self.texts.push(String::from_utf8(text.to_vec()).unwrap());
+            self.inbox.handled(receipt);
             self.work.step_done();
         }
-        let ack = format!("ACK {}\n", self.taken);
-        self.client.socket.send_to(ack.as_bytes(), self.client.hub).unwrap();
     }
 }

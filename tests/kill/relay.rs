@@ -18,6 +18,9 @@ const HELD: usize = 4;
 /// What is held back waits no longer than that for another datagram.
 const PATIENCE: Duration = Duration::from_millis(5);
 
+/// How often a relay that has nothing to do looks whether it should end.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// A relay for any number of clients; each is known to the daemon by a port of its own, which it keeps.
 pub struct Relay {
     /// Where the clients send to.
@@ -61,12 +64,12 @@ impl Drop for Relay {
 
 /// Reads what the clients send until the relay ends.
 fn to_daemon(front: &UdpSocket, daemon: SocketAddr, seed: u64, counts: &Arc<Counts>, ends: &Arc<AtomicBool>) {
-    front.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut fate = Fate::new(seed, Arc::clone(counts));
     let mut backs: HashMap<SocketAddr, Arc<UdpSocket>> = HashMap::new();
     let mut threads = Vec::new();
-    let mut buffer = [0; 65_536];
+    let mut buffer = [0; 16_384];
     while !ends.load(Ordering::Relaxed) {
+        front.set_read_timeout(Some(fate.patience())).unwrap();
         let Ok((length, client)) = front.recv_from(&mut buffer) else {
             fate.release_all();
             continue;
@@ -94,9 +97,9 @@ fn to_client(
     mut fate: Fate,
     ends: &AtomicBool,
 ) {
-    back.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut buffer = [0; 65_536];
+    let mut buffer = [0; 16_384];
     while !ends.load(Ordering::Relaxed) {
+        back.set_read_timeout(Some(fate.patience())).unwrap();
         match back.recv(&mut buffer) {
             Ok(length) => fate.treat(front, client, &buffer[..length]),
             Err(_) => fate.release_all(),
@@ -136,6 +139,11 @@ impl Fate {
             let (by, to, bytes) = self.held.swap_remove(self.dice.usize(..self.held.len()));
             pass(&by, to, &bytes);
         }
+    }
+
+    /// How long to wait for the next datagram.
+    fn patience(&self) -> Duration {
+        if self.held.is_empty() { LOOK } else { PATIENCE }
     }
 
     fn release_all(&mut self) {

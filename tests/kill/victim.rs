@@ -11,7 +11,7 @@ use crate::common::{Daemon, ask};
 const LIFE: Duration = Duration::from_millis(300);
 
 /// In how many parts their work is cut by kills at least.
-const LIVES: u64 = 20;
+const LIVES: u64 = 8;
 
 /// A daemon that nobody can take the address from while it is dead.
 pub struct Victim {
@@ -20,6 +20,8 @@ pub struct Victim {
     pub address: SocketAddr,
     /// How often it was killed.
     pub kills: u32,
+    /// Whether it is asked to end in place of being killed.
+    pub gently: bool,
 }
 
 impl Victim {
@@ -33,12 +35,18 @@ impl Victim {
         let ip = Ipv4Addr::new(127, 1 + high % 254, low, COUNT.fetch_add(1, Ordering::Relaxed));
         let daemon = Daemon::with(&format!("[listen]\nbind = [\"{ip}\"]\nport = 0\n{settings}"));
         let address = daemon.at(ip.into());
-        Self { daemon, address, kills: 0 }
+        Self { daemon, address, kills: 0, gently: false }
     }
 
     /// Kills it, starts it again, and looks through what it said.
     pub fn kill(&mut self) {
-        let log = self.daemon.kill();
+        let log = if self.gently {
+            self.daemon.signal("TERM");
+            assert!(self.daemon.wait().success());
+            self.daemon.end()
+        } else {
+            self.daemon.kill()
+        };
         for bad in ["panicked", "damaged", "cannot be saved", "not closed in good order"] {
             assert!(!log.iter().any(|line| line.contains(bad)), "{log:#?}");
         }
