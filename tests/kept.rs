@@ -530,3 +530,13 @@ fn who_half_closes_after_a_question_still_gets_its_answer() {
     kept.ask(2, format!("ANSWER {ticket} a").as_bytes());
     assert_eq!((kept.on(1), kept.closed()), ("a\n".to_owned(), vec![Conn(1)]));
 }
+
+#[test]
+fn a_session_that_goes_on_after_its_bye_is_kept_for_its_hour_over_a_restart_too() {
+    let mut kept = Kept::new();
+    kept.ask_and_commit(1, b"#s.1 BYE");
+    kept.ask_and_commit(1, b"#s.2 INC");
+    kept.crash();
+    kept.pass(Duration::from_mins(2));
+    assert_eq!(kept.ask_and_commit(1, b"#s.3 INC"), ["#s.3 OK 2"]);
+}

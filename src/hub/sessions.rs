@@ -232,6 +232,11 @@ impl Sessions {
         self.directory.get(slot).map(|session| session.id)
     }
 
+    /// Whether a session's client has said BYE, and nothing new since.
+    pub(super) fn said_bye(&self, slot: Slot) -> bool {
+        self.directory.get(slot).is_some_and(|session| session.bye)
+    }
+
     /// The last batch with a change of this session; 0 if there was none since the start.
     pub(super) fn batch(&self, slot: Slot) -> u64 {
         self.directory.get(slot).map_or(0, |session| session.batch)

@@ -28,6 +28,7 @@ impl Hub {
             Err(refusal) => return reply.complete(replies, Err(self.refused(asker.from, refusal, out))),
         };
         let is_kept = self.journal.is_committed(self.sessions.batch(session));
+        let said_bye = self.sessions.said_bye(session);
         match self.sessions.check(asker.now, session, (tag.number, kind, print)) {
             Ok(Verdict::Do) => {}
             Ok(Verdict::Done(_)) if !is_kept && self.journal.is_failing() => {
@@ -42,6 +43,10 @@ impl Hub {
                 return;
             }
             Err(refusal) => return reply.complete(replies, Err(self.refused(asker.from, refusal, out))),
+        }
+        if said_bye && !self.sessions.said_bye(session) {
+            // The client goes on: it is not forgotten after a minute, nor after a restart and a minute.
+            self.note_session(asker.now, session);
         }
         let outcome = self.perform(asker, request, replies, out);
         reply.complete(replies, outcome);
