@@ -540,3 +540,17 @@ fn a_session_that_goes_on_after_its_bye_is_kept_for_its_hour_over_a_restart_too(
     kept.pass(Duration::from_mins(2));
     assert_eq!(kept.ask_and_commit(1, b"#s.3 INC"), ["#s.3 OK 2"]);
 }
+
+#[test]
+fn a_late_answer_does_not_take_the_place_of_a_later_request_in_the_window() {
+    let mut kept = Kept::new();
+    kept.ask(1, b"JOIN ann");
+    kept.ask(2, b"JOIN bob");
+    kept.ask_and_commit(1, b"#s.1 ASK bob x");
+    let ticket = ticket(&kept.to(2)[0]);
+    assert_eq!(kept.ask_and_commit(1, b"#s.65 INC"), ["#s.65 OK 1"]);
+    kept.ask_and_commit(2, format!("ANSWER {ticket} y").as_bytes());
+    assert_eq!(kept.ask_and_commit(1, b"#s.65 INC"), ["#s.65 OK 1"], "not done again");
+    kept.crash();
+    assert_eq!(kept.ask_and_commit(1, b"#s.65 INC"), ["#s.65 OK 1"]);
+}

@@ -95,8 +95,8 @@ impl Hub {
         if self.sessions.id(slot) != Some(tagged.session_id) {
             return;
         }
-        self.sessions.record(slot, tagged.number, tagged.fingerprint, outcome);
-        if answered {
+        let recorded = self.sessions.record(slot, tagged.number, tagged.fingerprint, outcome);
+        if answered && recorded {
             let (session, number, line) = (tagged.session_id, tagged.number.get(), tagged.fingerprint);
             self.journal.note(now, &Change::Reply { session, number, line, outcome });
             self.sessions.changes(slot, self.journal.batch());

@@ -205,9 +205,10 @@ impl Sessions {
         }
     }
 
-    /// Records the outcome of something that changes something.
-    pub(super) fn record(&mut self, slot: Slot, number: Number, fingerprint: u64, outcome: &[u8]) {
-        self.put(slot, Record { number, fingerprint, outcome: Recorded::new(outcome) });
+    /// Records the outcome of something that changes something; `false` if a later number has its place in the window
+    /// by now, which a question that was answered late may find.
+    pub(super) fn record(&mut self, slot: Slot, number: Number, fingerprint: u64, outcome: &[u8]) -> bool {
+        self.put(slot, Record { number, fingerprint, outcome: Recorded::new(outcome) })
     }
 
     /// Records that a question was asked; its outcome is recorded once there is one.
@@ -215,16 +216,19 @@ impl Sessions {
         self.put(slot, Record { number, fingerprint, outcome: Recorded::Asked(question) });
     }
 
-    fn put(&mut self, slot: Slot, record: Record) {
-        let Some(session) = self.directory.get_mut(slot) else { return };
+    fn put(&mut self, slot: Slot, record: Record) -> bool {
+        let Some(session) = self.directory.get_mut(slot) else { return false };
         session.highest = session.highest.max(record.number.get());
         let index = Session::index(record.number);
         if session.window.len() <= index {
             session.window.resize(index + 1, None);
         }
-        if let Some(place) = session.window.get_mut(index) {
+        let Some(place) = session.window.get_mut(index) else { return false };
+        let is_newest = place.as_ref().is_none_or(|held| held.number <= record.number);
+        if is_newest {
             *place = Some(record);
         }
+        is_newest
     }
 
     /// The number of a session in the state.
