@@ -554,3 +554,80 @@ fn a_late_answer_does_not_take_the_place_of_a_later_request_in_the_window() {
     kept.crash();
     assert_eq!(kept.ask_and_commit(1, b"#s.65 INC"), ["#s.65 OK 1"]);
 }
+
+#[test]
+fn mail_for_a_client_that_was_there_for_weeks_outlives_a_crash() {
+    let mut kept = Kept::new();
+    kept.open(1);
+    kept.stream(1, b"JOIN ann ack\n");
+    kept.commit();
+    let weeks = Duration::from_hours(30 * 24);
+    kept.pass(weeks);
+    kept.ask(2, b"JOIN bob");
+    kept.ask_and_commit(2, b"#s.1 SEND ann x");
+    kept.crash();
+    kept.pass(SECOND);
+    let joined = kept.ask_and_commit(3, b"JOIN ann ack");
+    assert_eq!(joined[1..], ["@1 MSG bob x"]);
+}
+
+const DISK: &str = "ERR disk nothing can be saved now, send the same line again";
+
+#[test]
+fn while_a_commit_is_tried_again_nothing_new_is_changed_either() {
+    let mut kept = Kept::new();
+    kept.ask_and_commit(1, b"JOIN ann ack");
+    kept.ask(2, b"#s.1 INC");
+    kept.fail();
+    kept.pass(SECOND);
+    assert!(kept.world.hub.poll_commit(kept.world.now).is_some());
+    for line in ["INC", "#t.1 GET counter", "SET a 1"] {
+        assert!(kept.ask(2, line.as_bytes())[0].ends_with(DISK), "{line}");
+    }
+    for line in ["WATCH a", "UNWATCH a", "BYE", "JOIN ann ack"] {
+        assert_eq!(kept.ask(1, line.as_bytes()), [DISK], "{line}");
+    }
+}
+
+#[test]
+fn who_joined_or_was_answered_when_the_commit_failed_is_told_so() {
+    let mut kept = Kept::new();
+    kept.open(1);
+    kept.ask(2, b"JOIN bob");
+    kept.stream(1, b"JOIN ann\nASK bob q\n");
+    let ticket = ticket(&kept.to(2)[0]);
+    kept.ask(2, format!("#s.1 ANSWER {ticket} a").as_bytes());
+    kept.ask(3, b"JOIN carl ack\r\n");
+    kept.fail();
+    assert_eq!(kept.on(1), format!("{DISK}\n"));
+    assert_eq!(kept.to(3), [format!("{DISK}\r\n")]);
+}
+
+#[test]
+fn who_half_closes_after_a_tagged_question_still_gets_its_answer() {
+    let mut kept = Kept::new();
+    kept.ask(2, b"JOIN bob");
+    kept.open(1);
+    kept.stream(1, b"JOIN ann\n#s.1 ASK bob q\n");
+    kept.commit();
+    let ticket = ticket(&kept.to(2)[0]);
+    kept.handle(Input::HalfClosed { conn: Conn(1) });
+    assert_eq!(kept.closed(), []);
+    kept.ask(2, format!("ANSWER {ticket} a").as_bytes());
+    kept.commit();
+    assert_eq!((kept.on(1), kept.closed()), ("#s.1 OK a\n".to_owned(), vec![Conn(1)]));
+}
+
+#[test]
+fn what_was_stale_stays_so_over_a_restart_and_reads_make_nothing_stale() {
+    let mut kept = Kept::new();
+    kept.ask_and_commit(1, b"#s.1 INC");
+    kept.ask_and_commit(1, b"#s.70 PING");
+    assert_eq!(kept.ask_and_commit(1, b"#s.3 INC"), ["#s.3 OK 2"]);
+    kept.ask(1, b"#s.80 INC");
+    assert_eq!(kept.ask(1, b"#s.4 INC"), [""; 0], "it rests on what is not kept yet");
+    kept.commit();
+    assert!(kept.to(1).iter().any(|reply| reply.starts_with("#s.4 ERR stale")));
+    kept.crash();
+    assert!(kept.ask(1, b"#s.4 INC")[0].starts_with("#s.4 ERR stale"));
+}

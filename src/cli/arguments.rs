@@ -248,7 +248,7 @@ pub(super) struct AnswerOptions {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(super) limit: u16,
     /// How long one may take
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "8s", value_parser = duration::parse)]
     pub(super) command_timeout: Duration,
     /// The command and its arguments
     #[arg(last = true, required = true, num_args = 1.., value_name = "COMMAND")]

@@ -136,6 +136,18 @@ impl Asks {
         self.questions.keys().copied().collect()
     }
 
+    /// The open questions whose answers go to a stream.
+    pub(super) fn on(&self, conn: Conn) -> Vec<u64> {
+        let is_there = |question: &Question| question.target == Some(Target::Tcp(conn));
+        self.questions.iter().filter(|(_, question)| is_there(question)).map(|(&number, _)| number).collect()
+    }
+
+    /// Whether something on a stream waits for the answer to this question.
+    pub(super) fn is_awaited(&self, conn: Conn, number: u64) -> bool {
+        let waits = |part: &Part| matches!(part, Part::Question(other) if *other == number);
+        self.queues.get(&conn).is_some_and(|queue| queue.iter().any(waits))
+    }
+
     /// A connection is gone: nothing goes there any more.
     pub(super) fn forget(&mut self, conn: Conn) {
         self.queues.remove(&conn);

@@ -79,8 +79,8 @@ pub enum Change<'a> {
         name: &'a str,
         /// The source address that it counts against.
         opener: IpAddr,
-        /// When it was last joined, as uptime in milliseconds.
-        joined_ms: u64,
+        /// When its client left, as uptime in milliseconds; `u64::MAX` while it is there.
+        left_ms: u64,
     },
     /// How far a mailbox's delivery has come, by the mailbox's number. Letters up to `acked` are gone.
     Delivery {

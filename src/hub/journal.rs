@@ -8,8 +8,8 @@ mod batch;
 
 use core::ops::Range;
 
-pub(super) use batch::Mark;
-use batch::{Batch, DISK, HeldFor, count, refuse};
+use batch::{Batch, HeldFor, count, refuse};
+pub(super) use batch::{DISK, Mark};
 
 use super::actions::{Action, Actions, Conn, Position, Target};
 use super::change::Change;
@@ -45,6 +45,8 @@ pub(super) struct Journal {
     gathering: Batch,
     under_way: Batch,
     way: Way,
+    /// Whether the batch under way has failed before: the disk is bad until it is kept.
+    failing: bool,
     /// The number of the batch that gathers; batches are numbered 1, 2, 3.
     number: u64,
     /// When the first change came to the batch that gathers.
@@ -69,6 +71,7 @@ impl Journal {
             gathering: Batch::default(),
             under_way: Batch::default(),
             way: Way::Free,
+            failing: false,
             number: 1,
             since: None,
             due: None,
@@ -142,7 +145,7 @@ impl Journal {
 
     /// Whether the last commit failed.
     pub(super) fn is_failing(&self) -> bool {
-        matches!(self.way, Way::Failed(_))
+        self.failing
     }
 
     /// Why nothing may be changed now, if so.
@@ -156,16 +159,17 @@ impl Journal {
         }
     }
 
-    /// Notes that a tagged reply was appended to the replies: it is part of what is held.
+    /// Notes that a reply was appended to the replies whose request is to be kept first.
     pub(super) fn mark(&mut self, mark: Mark) {
         if self.holds_all() {
             self.in_replies.push(mark);
         }
     }
 
-    /// Notes that a tagged reply was appended to the actions' own bytes.
+    /// Notes that such a reply was appended to the actions' own bytes.
     pub(super) fn mark_sent(&mut self, mark: Mark) {
-        if self.holds_all() {
+        // Whether the input is held at all may turn out later.
+        if self.keeps {
             self.in_actions.push(mark);
         }
     }
@@ -332,6 +336,7 @@ impl Journal {
             return;
         }
         self.way = Way::Free;
+        self.failing = false;
         self.under_way.release(out);
         if self.since.is_none() {
             // What waited there did so only to keep its order.
@@ -346,6 +351,7 @@ impl Journal {
             return;
         }
         self.way = Way::Failed(now + RETRY_TIME);
+        self.failing = true;
         for batch in [&mut self.under_way, &mut self.gathering] {
             batch.marks.sort_unstable_by_key(|mark| mark.start);
             for action in core::mem::take(&mut batch.list) {

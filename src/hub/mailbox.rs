@@ -157,7 +157,7 @@ impl Mailbox {
         news
     }
 
-    /// Everything up to this number has arrived; whether that is news.
+    /// Everything up to this number has arrived: takes it out, if it was still there.
     pub(super) fn ack(&mut self, number: u64) -> Option<Vec<Letter>> {
         if number <= self.acked || number > self.sent {
             return None;
@@ -278,7 +278,10 @@ impl Mailboxes {
             code: self.directory.name(slot)?,
             name: &mailbox.name,
             opener: mailbox.opener,
-            joined_ms: u64::try_from(mailbox.joined.since_start().as_millis()).unwrap_or(u64::MAX),
+            left_ms: match mailbox.place {
+                Some(_) => u64::MAX,
+                None => u64::try_from(mailbox.joined.since_start().as_millis()).unwrap_or(u64::MAX),
+            },
         })
     }
 
@@ -336,7 +339,7 @@ impl Mailboxes {
         if let Letter::Key(key) = letter {
             mailbox.keys.remove(key);
             let told = Letter::Told { key: core::mem::take(key), push: push.into() };
-            self.bytes = self.bytes - letter_cost_of_key(&told) + told.cost();
+            self.bytes += push.len();
             *letter = told;
         }
     }
@@ -376,14 +379,6 @@ impl Mailboxes {
         let mailbox = self.directory.get_mut(slot)?;
         (mailbox.window, mailbox.proven) = (1, false);
         arrived.then_some(())
-    }
-}
-
-/// What a letter that is told now had cost before.
-fn letter_cost_of_key(told: &Letter) -> usize {
-    match told {
-        Letter::Told { key, .. } | Letter::Key(key) => LETTER_OVERHEAD_BYTES + key.len(),
-        Letter::Text { .. } => told.cost(),
     }
 }
 

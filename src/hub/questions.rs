@@ -117,11 +117,15 @@ impl Hub {
     ) {
         let range = start..out.bytes.len();
         let Some(target) = question.target else { return };
-        if let Some(tagged) = &question.tagged {
-            let (tag, length) = (tagged.tag.len(), range.len());
-            self.journal.mark_sent(Mark { start, tag, length, end: question.end });
-        }
-        match (question.holds_up(), target) {
+        let tag = question.tagged.as_ref().map_or(0, |tagged| tagged.tag.len());
+        self.journal.mark_sent(Mark { start, tag, length: range.len(), end: question.end });
+        let awaited = match target {
+            Target::Tcp(conn) if question.tagged.is_none() || self.asks.is_awaited(conn, number) => {
+                Some(conn)
+            }
+            Target::Tcp(_) | Target::Udp { .. } => None,
+        };
+        match (awaited, target) {
             (Some(conn), _) => out.list.push(Action::Answer { conn, question: number, range }),
             (None, Target::Udp { to, .. }) if !self.access.send(now, to.ip(), range.len()) => {
                 self.counters.over_budget += 1;

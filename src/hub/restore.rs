@@ -75,12 +75,12 @@ impl Hub {
             | Change::MailboxGone { .. }
             | Change::Letter { .. }
             | Change::Watch { .. }
-            | Change::WatchGone { .. } => return self.take_mail(change, known).ok_or(MAILBOX),
+            | Change::WatchGone { .. } => return self.take_mail(now, change, known).ok_or(MAILBOX),
         }
         Ok(())
     }
 
-    fn take_mail(&mut self, change: &Change<'_>, known: &mut Known) -> Option<()> {
+    fn take_mail(&mut self, now: Moment, change: &Change<'_>, known: &mut Known) -> Option<()> {
         let find = |known: &Known, id: u64| known.mailboxes.get(&id).copied();
         match *change {
             Change::Mailbox { id, .. }
@@ -89,10 +89,11 @@ impl Hub {
             | Change::Watch { mailbox: id, .. }
             | Change::WatchGone { mailbox: id, .. }
                 if known.deleted.contains(&id) => {}
-            Change::Mailbox { id, code, name, opener, joined_ms } => {
-                let joined = Moment::after_start(core::time::Duration::from_millis(joined_ms));
+            Change::Mailbox { id, code, name, opener, left_ms } => {
+                // Whose client was there when the hub ended is as if that had left now.
+                let left = Moment::after_start(core::time::Duration::from_millis(left_ms)).min(now);
                 if let Some(mailbox) = find(known, id).and_then(|slot| self.mailboxes.get_mut(slot)) {
-                    mailbox.joined = joined;
+                    mailbox.joined = left;
                     return Some(());
                 }
                 let code = Code::parse(code.as_bytes())?;
@@ -100,7 +101,7 @@ impl Hub {
                 if self.mailboxes.find(code).is_some() {
                     return None;
                 }
-                known.mailboxes.insert(id, self.mailboxes.open(code, id, name.as_str(), opener, joined));
+                known.mailboxes.insert(id, self.mailboxes.open(code, id, name.as_str(), opener, left));
             }
             Change::MailboxGone { id } => {
                 known.deleted.insert(id);

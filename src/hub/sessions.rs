@@ -60,7 +60,7 @@ struct Session {
     /// The last batch with a change of it.
     batch: u64,
     opener: IpAddr,
-    /// The highest number so far.
+    /// The highest number so far that changed something, or the client's place. Others leave nothing behind.
     highest: u64,
     /// The last numbers' records, each at its number modulo the window.
     window: Vec<Option<Record>>,
@@ -183,8 +183,7 @@ impl Sessions {
         if number.get() + SESSION_WINDOW <= session.highest {
             return Err(STALE);
         }
-        if number.get() > session.highest {
-            session.highest = number.get();
+        if session.place.is_some_and(|(place, _)| number > place) {
             session.bye = false;
         }
         if let Some(record) = session.record(number) {
@@ -304,6 +303,7 @@ impl Sessions {
         if session.place.is_none_or(|(place, _)| place != number) {
             session.superseded = false;
         }
+        session.highest = session.highest.max(number.get());
         session.place = Some((number, fingerprint));
         session.bye = is_bye;
     }

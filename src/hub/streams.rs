@@ -185,6 +185,12 @@ impl Hub {
             out.list.push(Action::Hold { conn, bytes: held, until_reply: false });
         }
         self.recycle(replies);
+        if matches!(cause, Cause::HalfClose) {
+            // Who will say no more still hears the answers to what it has asked.
+            let untagged = |number: &u64| self.asks.get(*number).is_some_and(|asked| asked.tagged.is_none());
+            let awaits = self.asks.on(conn).into_iter().filter(|number| !untagged(number));
+            out.list.extend(awaits.map(|question| Action::Await { conn, question }));
+        }
         if asker.closes || matches!(cause, Cause::HalfClose) {
             self.hang_up(now, conn, "closed", out);
         } else {

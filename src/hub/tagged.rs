@@ -3,12 +3,13 @@
 use super::actions::Actions;
 use super::asks::Tagged;
 use super::change::Change;
+use super::journal::DISK;
 use super::sessions::{self, Verdict, fingerprint};
 use super::timers::Due;
 use super::{Asker, Hub, Slot};
 use crate::moment::Moment;
 use crate::names::Code;
-use crate::wire::{Command, ErrorName, Kind, Refusal, Reply, Request, Tag};
+use crate::wire::{Command, ErrorName, Kind, Number, Refusal, Reply, Request, Tag};
 
 impl Hub {
     /// Does a tagged request, unless it was done, and completes its reply.
@@ -30,10 +31,14 @@ impl Hub {
         let is_kept = self.journal.is_committed(self.sessions.batch(session));
         let said_bye = self.sessions.said_bye(session);
         match self.sessions.check(asker.now, session, (tag.number, kind, print)) {
-            Ok(Verdict::Do) => {}
-            Ok(Verdict::Done(_)) if !is_kept && self.journal.is_failing() => {
-                return reply.complete(replies, self.journal.refusal().map_or(Ok(()), Err));
+            // What would be answered rests on a session, or a record, that cannot be kept now.
+            Ok(Verdict::Do) if tag.number == Number::FIRST && !is_kept && self.journal.is_failing() => {
+                return reply.complete(replies, Err(DISK));
             }
+            Ok(Verdict::Done(_)) | Err(_) if !is_kept && self.journal.is_failing() => {
+                return reply.complete(replies, Err(DISK));
+            }
+            Ok(Verdict::Do) => {}
             Ok(Verdict::Done(outcome)) => {
                 reply.replay(replies, outcome);
                 return self.hold_unless(is_kept);
@@ -42,7 +47,11 @@ impl Hub {
                 asker.asked = Some(question);
                 return;
             }
-            Err(refusal) => return reply.complete(replies, Err(self.refused(asker.from, refusal, out))),
+            Err(refusal) => {
+                reply.complete(replies, Err(self.refused(asker.from, refusal, out)));
+                // It rests on what may not be kept yet.
+                return self.hold_unless(is_kept);
+            }
         }
         if said_bye && !self.sessions.said_bye(session) {
             // The client goes on: it is not forgotten after a minute, nor after a restart and a minute.

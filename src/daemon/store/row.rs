@@ -84,8 +84,8 @@ pub(super) fn put(tables: &Connection, change: &Change<'_>, tally: &mut Tally) -
             let row = params![session, slot, number.cast_signed(), line.cast_signed(), shown(outcome), crc];
             insert(tables, "INSERT INTO reply VALUES (?, ?, ?, ?, ?, ?)", row)?;
         }
-        Change::Mailbox { id, code, name, opener, joined_ms } => {
-            let row = params![id.cast_signed(), code, name, opener.to_string(), joined_ms.cast_signed(), crc];
+        Change::Mailbox { id, code, name, opener, left_ms } => {
+            let row = params![id.cast_signed(), code, name, opener.to_string(), left_ms.cast_signed(), crc];
             insert(tables, "INSERT INTO mailbox VALUES (?, ?, ?, ?, ?, ?)", row)?;
         }
         Change::Delivery { mailbox, sent, acked } => {
@@ -205,13 +205,13 @@ pub(super) const TABLES: [Table; 8] = [
         session,
     ),
     ("SELECT session, slot, number, line, outcome, crc FROM reply ORDER BY session, slot", reply),
-    ("SELECT id, code, name, opener, joined_ms, crc FROM mailbox ORDER BY id", |row| {
+    ("SELECT id, code, name, opener, left_ms, crc FROM mailbox ORDER BY id", |row| {
         Ok(Change::Mailbox {
             id: number(row, 0)?,
             code: name(row, 1)?,
             name: name(row, 2)?,
             opener: address(row, 3)?,
-            joined_ms: number(row, 4)?,
+            left_ms: number(row, 4)?,
         })
     }),
     ("SELECT mailbox, sent, acked, crc FROM delivery ORDER BY mailbox", |row| {

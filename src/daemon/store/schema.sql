@@ -51,7 +51,7 @@ CREATE TABLE mailbox (
   code TEXT NOT NULL,
   name TEXT NOT NULL,
   opener TEXT NOT NULL,
-  joined_ms INTEGER NOT NULL,
+  left_ms INTEGER NOT NULL,
   crc INTEGER NOT NULL
 ) STRICT;
 

@@ -64,7 +64,7 @@ fn one_of_each() -> Vec<Change<'static>> {
             bye: true,
         },
         Change::Reply { session: 1, number: 70, line: u64::MAX, outcome: b"OK 1" },
-        Change::Mailbox { id: 2, code: "anna", name: "box1", opener: MAKER, joined_ms: 9 },
+        Change::Mailbox { id: 2, code: "anna", name: "box1", opener: MAKER, left_ms: 9 },
         Change::Delivery { mailbox: 2, sent: 2, acked: 1 },
         Change::Letter { mailbox: 2, number: 2, content: Content::Key { key: "a" } },
         Change::Letter { mailbox: 2, number: 3, content: Content::Told { key: "a", push: b"VAL a 1" } },
@@ -180,7 +180,7 @@ fn every_table_is_read_by_plain_sql() {
         ),
         ("SELECT session || '.' || number || ' ' || slot || ' ' || outcome FROM reply", &["1.70 6 OK 1"]),
         (
-            "SELECT code || ' ' || name || ' ' || opener || ' ' || joined_ms FROM mailbox",
+            "SELECT code || ' ' || name || ' ' || opener || ' ' || left_ms FROM mailbox",
             &["anna box1 192.168.1.17 9"],
         ),
         ("SELECT sent || ' ' || acked FROM delivery", &["2 1"]),

@@ -6,12 +6,12 @@ use super::super::actions::{Action, Actions};
 use crate::limits::{KEPT_ACTIONS, KEPT_BYTES};
 use crate::wire::{End, ErrorName, Refusal};
 
-/// Where in the bytes to be sent a tagged reply lies that must not leave before its batch is committed.
+/// Where in the bytes to be sent a reply lies that must not leave before its batch is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Mark {
-    /// Where the tag begins.
+    /// Where it begins, with its tag if it has one.
     pub(in super::super) start: usize,
-    /// How long the tag is.
+    /// How long the tag is; 0 if there is none.
     pub(in super::super) tag: usize,
     /// How long the reply is, its end included.
     pub(in super::super) length: usize,
@@ -86,11 +86,14 @@ pub(super) fn count(per_conn: &mut Vec<HeldFor>, held: &Action) {
     }
 }
 
-/// Sends a held reply with its tagged parts replaced by the word that they are not kept.
+/// Sends a held reply with those parts replaced by the word that they are not kept which rest on its batch.
 pub(super) fn refuse(batch: &Batch, action: Action, out: &mut Actions) {
-    let Action::Send { target, range, push: false } = action else {
-        out.list.push(action);
-        return;
+    let range = match &action {
+        Action::Send { range, .. } | Action::Answer { range, .. } => range.clone(),
+        Action::Close(_) | Action::Await { .. } | Action::Hold { .. } | Action::Nothing => {
+            out.list.push(action);
+            return;
+        }
     };
     let first = batch.marks.partition_point(|mark| mark.start < range.start);
     let inside = batch.marks.get(first..).unwrap_or_default().iter();
@@ -98,7 +101,7 @@ pub(super) fn refuse(batch: &Batch, action: Action, out: &mut Actions) {
     let (start, mut at) = (out.bytes.len(), range.start);
     for mark in inside.take_while(|mark| mark.start < range.end) {
         out.bytes.extend_from_slice(slice(at..mark.start + mark.tag));
-        out.bytes.extend_from_slice(b" ERR ");
+        out.bytes.extend_from_slice(if mark.tag > 0 { b" ERR " } else { b"ERR " });
         out.bytes.extend_from_slice(DISK.name.as_str().as_bytes());
         out.bytes.push(b' ');
         out.bytes.extend_from_slice(DISK.why.as_bytes());
@@ -107,8 +110,12 @@ pub(super) fn refuse(batch: &Batch, action: Action, out: &mut Actions) {
     }
     out.bytes.extend_from_slice(slice(at..range.end));
     let range = start..out.bytes.len();
-    out.list.push(Action::Send { target, range, push: false });
+    out.list.push(match action {
+        Action::Send { target, push, .. } => Action::Send { target, range, push },
+        Action::Answer { conn, question, .. } => Action::Answer { conn, question, range },
+        other @ (Action::Close(_) | Action::Await { .. } | Action::Hold { .. } | Action::Nothing) => other,
+    });
 }
 
-pub(super) const DISK: Refusal =
+pub(in super::super) const DISK: Refusal =
     Refusal::new(ErrorName::Disk, "nothing can be saved now, send the same line again");

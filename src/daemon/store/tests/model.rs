@@ -138,7 +138,7 @@ impl Hub {
             (9, ..) => {
                 self.next_id += 1;
                 self.mailboxes.push((self.next_id, 0, 0));
-                Change::Mailbox { id: self.next_id, code: &name, name: "box1", opener: maker, joined_ms: 5 }
+                Change::Mailbox { id: self.next_id, code: &name, name: "box1", opener: maker, left_ms: 5 }
                     .write(batch);
             }
             (10, _, Some(at)) if with < 100 => {
