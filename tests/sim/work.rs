@@ -162,7 +162,7 @@ impl World {
             | (Op::All(text), "join-first") => self.ledger.was_sent(now, &text, Fate::Refused, 0),
             (Op::Watch, "join-first") => Ok(()),
             // A late copy of what this client asked before it crashed has come between: it joins anew.
-            (Op::Join, "stale") => {
+            (Op::Join | Op::Watch, "stale") => {
                 self.after(SECOND, Event::Rejoin { client });
                 Ok(())
             }
