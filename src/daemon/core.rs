@@ -65,6 +65,9 @@ impl Core {
 
     /// Hands the hub what happened. What it wants done is done by [`Self::perform`].
     pub(super) fn handle(&mut self, now: Moment, input: Input<'_>) {
+        if let Some(saver) = &self.saver {
+            self.hub.note_written(saver.writer.written());
+        }
         self.hub.handle(now, input, &mut self.actions);
     }
 
@@ -106,7 +109,7 @@ impl Core {
         let Some(batch) = self.hub.poll_commit(now) else { return };
         saver.busy = true;
         if let Err(failure) = saver.writer.commit(batch.to_vec()) {
-            self.committed(&Done { result: Err(failure), written: 0 });
+            self.committed(&Done { result: Err(failure) });
         }
     }
 
@@ -128,7 +131,6 @@ impl Core {
             }
             Ok(()) | Err(_) => {}
         }
-        self.hub.note_written(done.written);
         self.handle(now, if done.result.is_ok() { Input::Committed } else { Input::CommitFailed });
         self.perform();
     }

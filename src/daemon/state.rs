@@ -23,6 +23,13 @@ pub(super) fn open(config: &Config) -> Result<(Hub, Option<Store>), OpenError> {
         tracing::warn!("the state was damaged and is now {path}; the hub begins without it: {why}");
         opened.state.note_set_aside();
     }
+    if let Some(copy) = opened.rolled_back {
+        let (path, why) = (copy.path.display(), copy.why);
+        tracing::warn!(
+            "the end of the state's log is damaged: what was saved last is lost; a copy is {path}: {why}"
+        );
+        opened.state.note_set_aside();
+    }
     tracing::info!("the state is kept in {}", directory.display());
     Ok((opened.state, Some(opened.store)))
 }

@@ -4,6 +4,7 @@
 //! last change of each row is written into the table where a reader of the file looks for it, and the batches are
 //! deleted, in one transaction. The tables and the batches since are everything.
 
+mod aside;
 mod fold;
 mod ledger;
 mod load;
@@ -11,20 +12,22 @@ mod place;
 mod row;
 mod schema;
 mod trouble;
+mod wal;
 mod writer;
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
+pub(super) use aside::SetAside;
 pub(super) use place::directory;
 pub(super) use writer::{Done, Writer};
 
 use crate::config::Sync;
 use crate::hub::Damage;
-use ledger::{Ledger, beside};
+use ledger::Ledger;
 use trouble::Trouble;
 
 /// The state file's name in its directory.
@@ -32,9 +35,6 @@ const FILE: &str = "pigeond.db";
 
 /// The file that is locked while a daemon uses the directory.
 const LOCK: &str = "pigeond.lock";
-
-/// What is appended to the name of a damaged file.
-const BAD: &str = ".bad";
 
 /// An open state file that nobody writes to yet.
 #[derive(Debug)]
@@ -52,15 +52,8 @@ pub(super) struct Opened<T> {
     pub(super) state: T,
     /// The damaged file in whose place this one is new and empty.
     pub(super) set_aside: Option<SetAside>,
-}
-
-/// A damaged file that was renamed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SetAside {
-    /// Where it is now.
-    pub(super) path: PathBuf,
-    /// What is wrong with it.
-    pub(super) why: String,
+    /// A copy of the file before what was saved last had to be given up, as its log is damaged.
+    pub(super) rolled_back: Option<SetAside>,
 }
 
 /// Why there is no state file.
@@ -111,7 +104,8 @@ pub(super) enum OpenError {
 
 impl Store {
     /// Opens the state file in this directory, or makes both, and hands everything that it holds to `build`, as
-    /// one batch. A damaged file, or one whose content `build` refuses, is set aside, and a new one begun.
+    /// one batch. A damaged file, or one whose content `build` refuses, is set aside, and a new one begun. If only
+    /// the log of what was saved last is damaged, the file is what it was before that, and a copy is kept.
     ///
     /// # Errors
     ///
@@ -129,17 +123,23 @@ impl Store {
             .map_err(|error| unusable(directory, error))?;
         let lock = lock(directory)?;
         let file = directory.join(FILE);
+        let rolled_back = aside::keep_if_log_is_damaged(&file).map_err(|error| unusable(&file, error))?;
         let attempt = || {
             make_private(&file).map_err(|error| unusable(&file, error))?;
             let opened = Ledger::open(&file, sync);
             Ok(opened.and_then(|(ledger, changes)| Ok((ledger, build(&changes)?))))
         };
-        let (opened, set_aside) = match attempt()? {
+        let (opened, set_aside, rolled_back) = match attempt()? {
             Err(Trouble::Damaged(why)) => {
-                let path = set_aside(&file).map_err(|error| unusable(&file, error))?;
-                (attempt()?, Some(SetAside { path, why }))
+                let path = match rolled_back {
+                    // The copy holds more than what is left.
+                    Some(copy) => aside::remove(&file).map(|()| copy.path),
+                    None => aside::rename(&file),
+                };
+                let path = path.map_err(|error| unusable(&file, error))?;
+                (attempt()?, Some(SetAside { path, why }), None)
             }
-            opened @ (Ok(_) | Err(Trouble::Newer { .. } | Trouble::Failed(_))) => (opened, None),
+            opened @ (Ok(_) | Err(Trouble::Newer { .. } | Trouble::Failed(_))) => (opened, None, rolled_back),
         };
         let (ledger, state) = opened.map_err(|trouble| match trouble {
             Trouble::Newer { version, known } => OpenError::Newer { file, version, known },
@@ -147,7 +147,11 @@ impl Store {
                 OpenError::Unusable { file, why: trouble.to_string() }
             }
         })?;
-        Ok(Opened { store: Self { ledger, _lock: lock }, state, set_aside })
+        if rolled_back.is_some() {
+            // What is behind the damage goes with the log; if not now, it is found and told again at the next start.
+            let _ = ledger.checkpoint();
+        }
+        Ok(Opened { store: Self { ledger, _lock: lock }, state, set_aside, rolled_back })
     }
 
     /// Starts the thread that writes. What became of each batch comes out of the receiver.
@@ -190,25 +194,6 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
 /// itself with reading. What it makes beside the file gets the file's permissions.
 fn make_private(file: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file).map(drop)
-}
-
-/// Renames a damaged file, and what SQLite keeps beside it, in place of an earlier one; its new path.
-fn set_aside(file: &Path) -> io::Result<PathBuf> {
-    let bad = beside(file, BAD);
-    // The file itself first: if this ends halfway, SQLite ignores what belongs to a file that is not there.
-    for part in ["", "-wal", "-shm"] {
-        let aside = beside(&bad, part);
-        ignore_missing(fs::remove_file(&aside))?;
-        ignore_missing(fs::rename(beside(file, part), aside))?;
-    }
-    Ok(bad)
-}
-
-fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ fn status(before: &Summary, now: &Summary, passed: Duration) -> String {
         status.push_str(", THE STATE CANNOT BE SAVED");
     }
     if now.counters.set_aside > 0 {
-        status.push_str(", a damaged state was set aside as pigeond.db.bad");
+        status.push_str(", THE STATE WAS DAMAGED, the log says where it is kept");
     }
     status
 }
@@ -90,6 +90,6 @@ mod tests {
         };
         let line = |now| status(&summary(false, 0), &now, Duration::from_secs(1));
         assert!(line(summary(true, 0)).ends_with("requests/s, THE STATE CANNOT BE SAVED"));
-        assert!(line(summary(false, 1)).ends_with(", a damaged state was set aside as pigeond.db.bad"));
+        assert!(line(summary(false, 1)).ends_with(", THE STATE WAS DAMAGED, the log says where it is kept"));
     }
 }

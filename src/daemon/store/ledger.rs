@@ -128,7 +128,7 @@ impl Ledger {
     }
 
     /// Copies SQLite's log into the file and empties it, as far as nobody else is reading.
-    fn checkpoint(&self) -> Result<(), Trouble> {
+    pub(super) fn checkpoint(&self) -> Result<(), Trouble> {
         self.connection.busy_timeout(Duration::ZERO)?;
         let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         self.connection.busy_timeout(PATIENCE)?;

@@ -1,9 +1,11 @@
+use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::ledger::beside;
 use super::writer::Failure;
 use super::*;
 use crate::hub::{Change, Content};
@@ -86,9 +88,7 @@ async fn what_was_committed_is_there_after_reopening() {
             let batch = hub.batch(&[(number, round, number), (number / 16, number, round)]);
             model.apply(&batch);
             writer.commit(batch).unwrap();
-            let Done { result, written } = done.recv().await.unwrap();
-            assert_eq!(result, Ok(()));
-            assert!(written > 0);
+            assert_eq!(done.recv().await.unwrap(), Done { result: Ok(()) });
         }
         writer.close();
         let names: Vec<_> = fs::read_dir(&below).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -96,6 +96,24 @@ async fn what_was_committed_is_there_after_reopening() {
     }
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&below), mode(&below.join(FILE))), (0o700, 0o600));
+}
+
+#[tokio::test]
+async fn what_a_burst_has_written_is_counted_soon_after_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let (writer, mut done) = open(directory.path()).unwrap().store.start().unwrap();
+    for _ in 0..50 {
+        writer.commit(batch(&[value("a", &[b'x'; 1000])])).unwrap();
+        assert_eq!(done.recv().await.unwrap(), Done { result: Ok(()) });
+    }
+    // Far less than it takes until a fold counts, if nothing else does.
+    let counted = async {
+        while writer.written() < 50 * 1000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(4);
+    assert!(tokio::time::timeout(patience, counted).await.is_ok(), "{}", writer.written());
 }
 
 #[test]
@@ -125,7 +143,7 @@ fn a_newer_file_is_refused_and_stays_as_it_is() {
     assert!(matches!(refused, OpenError::Newer { version: 7, known: 1, .. }), "{refused}");
     assert!(refused.to_string().contains("written by a newer pigeond"), "{refused}");
     assert_eq!(fs::read(&file).unwrap(), before);
-    assert!(!beside(&file, BAD).exists());
+    assert!(!beside(&file, ".bad").exists());
 }
 
 #[test]
@@ -198,17 +216,18 @@ fn every_table_is_read_by_plain_sql() {
 }
 
 #[test]
-fn what_is_no_state_file_or_is_refused_by_the_hub_is_set_aside_in_place_of_an_earlier_one() {
+fn what_is_no_state_file_or_is_refused_by_the_hub_is_set_aside_beside_earlier_ones() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join(FILE);
-    let bad = beside(&file, BAD);
+    let bad = beside(&file, ".bad2");
     fs::write(&file, "no database at all, and longer than a header of one hundred bytes is. ".repeat(9))
         .unwrap();
-    fs::write(beside(&bad, "-wal"), "of an earlier one").unwrap();
+    let earlier = beside(&file, ".bad-wal");
+    fs::write(&earlier, "of an earlier one").unwrap();
     let opened = open(directory.path()).unwrap();
     assert_eq!(opened.set_aside.unwrap().path, bad);
     assert!(fs::read_to_string(&bad).unwrap().starts_with("no database"));
-    assert!(!beside(&bad, "-wal").exists());
+    assert_eq!(fs::read_to_string(&earlier).unwrap(), "of an earlier one");
     drop(opened.store);
 
     Connection::open(&file).unwrap().execute("UPDATE value SET crc = 0", []).unwrap();
@@ -218,8 +237,42 @@ fn what_is_no_state_file_or_is_refused_by_the_hub_is_set_aside_in_place_of_an_ea
     drop(store);
     let opened = Store::open(directory.path(), Sync::Normal, refuse).unwrap();
     assert_eq!(opened.state, 1);
-    assert_eq!(opened.set_aside.unwrap().why, "the state is damaged: two of one");
-    assert_eq!(fs::read(&bad).unwrap()[..6], *b"SQLite");
+    let set_aside = opened.set_aside.unwrap();
+    assert_eq!(set_aside.why, "the state is damaged: two of one");
+    assert_eq!(set_aside.path, beside(&file, ".bad3"));
+    assert_eq!(fs::read(&set_aside.path).unwrap()[..6], *b"SQLite");
+}
+
+#[test]
+fn of_many_damaged_files_only_the_last_gives_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(FILE);
+    let text = |number: usize| format!("no database {number} ").repeat(50);
+    for number in 1..=11 {
+        fs::write(&file, text(number)).unwrap();
+        drop(open(directory.path()).unwrap().store);
+        aside::remove(&file).unwrap();
+    }
+    assert_eq!(fs::read_to_string(beside(&file, ".bad")).unwrap(), text(1));
+    for (suffix, number) in [(".bad2", 2), (".bad8", 8), (".bad9", 11)] {
+        assert_eq!(fs::read_to_string(beside(&file, suffix)).unwrap(), text(number));
+    }
+}
+
+#[test]
+fn an_empty_file_with_a_log_is_told_and_both_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(FILE);
+    let mut store = open(directory.path()).unwrap().store;
+    store.ledger.commit(&batch(&[value("a", b"1")])).unwrap();
+    drop(store);
+    let log = fs::read(beside(&file, "-wal")).unwrap();
+    fs::write(&file, "").unwrap();
+    let opened = open(directory.path()).unwrap();
+    assert!(opened.state.is_empty());
+    let kept = opened.rolled_back.unwrap();
+    assert_eq!((kept.path, kept.why.as_str()), (beside(&file, ".bad"), "it is empty, and its log is not"));
+    assert_eq!(fs::read(beside(&file, ".bad-wal")).unwrap(), log);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The thread that writes: it commits what it is handed, and folds when there is time or need.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -14,17 +16,14 @@ use super::{Store, Trouble};
 /// After so long without a commit the batches are folded: whoever reads the tables then sees everything.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// How often the thread asks the system how much it has written, at most.
-const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// How often the thread asks the system how much it has written, at most, but for folds.
+const COUNT_EVERY: Duration = Duration::from_millis(100);
 
 /// What became of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::daemon) struct Done {
     /// Whether the batch is kept. If not, nothing of it is.
     pub(in crate::daemon) result: Result<(), Failure>,
-    /// How many bytes were written since the start in all, as of at most a second ago; 0 where the system does
-    /// not say.
-    pub(in crate::daemon) written: u64,
 }
 
 /// Why a batch was not kept.
@@ -48,6 +47,7 @@ impl From<Trouble> for Failure {
 #[derive(Debug)]
 pub(in crate::daemon) struct Writer {
     batches: Option<SyncSender<Vec<u8>>>,
+    written: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -61,11 +61,13 @@ impl Writer {
     pub(super) fn start(store: Store) -> io::Result<(Self, results::Receiver<Done>)> {
         let (batches, inbox) = mpsc::sync_channel(1);
         let (done, outbox) = results::channel(2);
-        let thread = Thread { store, broken: false, written: Written::default(), warned: None };
+        let written = Arc::<AtomicU64>::default();
+        let count = Written { bytes: Arc::clone(&written), counted: None, is_stale: false };
+        let thread = Thread { store, broken: false, written: count, warned: None };
         let thread = thread::Builder::new()
             .name("pigeond-store".to_owned())
             .spawn(move || thread.run(&inbox, &done))?;
-        Ok((Self { batches: Some(batches), thread: Some(thread) }, outbox))
+        Ok((Self { batches: Some(batches), written, thread: Some(thread) }, outbox))
     }
 
     /// Hands over a batch to be kept. Never waits.
@@ -81,6 +83,12 @@ impl Writer {
             TrySendError::Full(_) => Failure::Failed("another commit is still under way".to_owned()),
             TrySendError::Disconnected(_) => Failure::Failed("the thread that writes has ended".to_owned()),
         })
+    }
+
+    /// How many bytes the thread has written since it started, as of at most a moment ago; 0 where the system does
+    /// not say.
+    pub(in crate::daemon) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Ends the thread once all is written and folded, and closes the file.
@@ -111,15 +119,17 @@ struct Thread {
 impl Thread {
     fn run(mut self, inbox: &mpsc::Receiver<Vec<u8>>, done: &results::Sender<Done>) {
         loop {
-            match inbox.recv_timeout(QUIET) {
+            match inbox.recv_timeout(if self.written.is_stale { COUNT_EVERY } else { QUIET }) {
                 Ok(batch) => {
                     let result = self.commit(&batch);
+                    self.written.count_if_due();
                     // Nobody listens any more only while the daemon ends.
-                    let _ = done.try_send(Done { result, written: self.written.so_far() });
+                    let _ = done.try_send(Done { result });
                     if self.store.ledger.is_full() {
                         self.fold();
                     }
                 }
+                Err(RecvTimeoutError::Timeout) if self.written.is_stale => self.written.count(),
                 Err(RecvTimeoutError::Timeout) => {
                     if self.store.ledger.has_batches() {
                         self.fold();
@@ -147,6 +157,7 @@ impl Thread {
                 tracing::warn!("the state file cannot be tidied up now: {trouble}");
             }
         });
+        self.written.count();
     }
 
     fn repair(&mut self) -> Result<(), Trouble> {
@@ -165,20 +176,30 @@ impl Thread {
 }
 
 /// How many bytes this thread has written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Written {
-    bytes: u64,
-    asked: Option<Instant>,
+    /// What was counted last, for all to see.
+    bytes: Arc<AtomicU64>,
+    counted: Option<Instant>,
+    /// Whether something was written since.
+    is_stale: bool,
 }
 
 impl Written {
-    #[expect(clippy::disallowed_methods, reason = "a shell, which asks the system once a second")]
-    fn so_far(&mut self) -> u64 {
-        let now = Instant::now();
-        if self.asked.is_none_or(|asked| now.duration_since(asked) >= COUNT_EVERY) {
-            self.asked = Some(now);
-            self.bytes = Io::from_file("/proc/thread-self/io").map_or(0, |io| io.wchar);
+    /// Something was written: counts, unless it was done just now.
+    fn count_if_due(&mut self) {
+        if self.counted.is_none_or(|counted| counted.elapsed() >= COUNT_EVERY) {
+            self.count();
+        } else {
+            self.is_stale = true;
         }
-        self.bytes
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a shell, which asks the system now and then")]
+    fn count(&mut self) {
+        self.counted = Some(Instant::now());
+        self.is_stale = false;
+        let bytes = Io::from_file("/proc/thread-self/io").map_or(0, |io| io.wchar);
+        self.bytes.store(bytes, Ordering::Relaxed);
     }
 }
