@@ -10,6 +10,12 @@
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::print_stdout,
+    clippy::struct_excessive_bools,
+    clippy::wildcard_enum_match_arm,
+    clippy::maybe_infinite_iter,
+    clippy::unnecessary_wraps,
+    clippy::match_same_arms,
+    clippy::redundant_closure_for_method_calls,
     reason = "a test fails by panicking, and lives outside the core"
 )]
 
