@@ -441,6 +441,8 @@ fn who_joins_with_ack_keeps_what_it_watched() {
     kept.ask(2, b"SET a 1");
     kept.commit();
     assert_eq!(kept.to(1), ["@1 VAL a 1"]);
+    kept.crash();
+    assert_eq!(kept.ask_and_commit(1, b"JOIN ann ack")[1..], ["@1 VAL a 1"]);
 }
 
 /// The ticket in a push.

@@ -219,18 +219,17 @@ impl Hub {
         } else {
             let id = self.journal.new_id();
             let name = super::names::mailbox(self.seed, id);
-            let slot = self.mailboxes.open(code, id, &name, from, now);
-            for pattern in self.watches.leave(place) {
-                self.box_watches.watch(slot, &pattern, usize::MAX);
-                self.journal.note(now, &Change::Watch { mailbox: id, pattern: &pattern });
-            }
-            slot
+            self.mailboxes.open(code, id, &name, from, now)
         };
         self.mailboxes.get_mut(slot)?.join(now, place);
         self.clients.get_mut(place)?.mailbox = Some(slot);
         self.wake_mailbox(now, slot);
-        if let Some(row) = self.mailboxes.row(slot) {
-            self.journal.note(now, &row);
+        self.journal.note(now, &self.mailboxes.row(slot)?);
+        // What was watched without a mailbox is watched through it, and kept behind it.
+        let mailbox = self.mailboxes.get(slot)?.id;
+        for pattern in self.watches.leave(place) {
+            self.box_watches.watch(slot, &pattern, usize::MAX);
+            self.journal.note(now, &Change::Watch { mailbox, pattern: &pattern });
         }
         self.journal.hold();
         Some(slot)
