@@ -179,7 +179,12 @@ impl Hub {
             Input::Datagram { from, via, to_many, bytes } => {
                 self.datagram(now, from, via, to_many, bytes, out);
             }
-            Input::Opened { conn, from } => self.opened(now, conn, from, out),
+            Input::Opened { conn, from } => {
+                // What was still to go to the last connection of this number must not reach this one.
+                self.journal.forget(conn);
+                self.asks.forget(conn);
+                self.opened(now, conn, from, out);
+            }
             Input::Stream { conn, bytes } => self.stream(now, conn, bytes, out),
             Input::HalfClosed { conn } => self.half_closed(now, conn, out),
             Input::Closed { conn, why } => {

@@ -132,6 +132,10 @@ pub const MAILBOX_BYTES: usize = 32 << 20;
 /// What a letter costs beside its text, in bytes, against [`MAILBOX_BYTES`].
 pub const LETTER_OVERHEAD_BYTES: usize = 64;
 
+/// Long replies remembered in all sessions together, in bytes: beyond, no question is asked, whose answer would add
+/// to them.
+pub const RECORDED_BYTES: usize = 32 << 20;
+
 /// Questions that may be open in all, and for one source address: each waits for its answer for seconds.
 pub const QUESTIONS: usize = 4096;
 /// Questions that one source address may have open.

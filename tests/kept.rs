@@ -633,3 +633,94 @@ fn what_was_stale_stays_so_over_a_restart_and_reads_make_nothing_stale() {
     kept.crash();
     assert!(kept.ask(1, b"#s.4 INC")[0].starts_with("#s.4 ERR stale"));
 }
+
+#[test]
+fn what_was_to_go_to_a_connection_never_reaches_the_next_of_its_number_however_it_ended() {
+    let mut kept = Kept::new();
+    kept.ask(2, b"JOIN bob");
+    kept.open(7);
+    kept.stream(7, b"JOIN ann\n#s.1 ASK bob q\n");
+    kept.commit();
+    let ticket = ticket(&kept.to(2)[0]);
+    kept.ask(2, b"#b.1 SEND ann secret");
+    kept.stream(7, b"BYE\n");
+    kept.open(7);
+    kept.commit();
+    assert_eq!(kept.on(7), "");
+    kept.ask(2, format!("ANSWER {ticket} secret").as_bytes());
+    kept.commit();
+    assert_eq!(kept.on(7), "");
+    assert_eq!(kept.ask(3, b"#s.1 ASK bob q"), ["#s.1 OK secret"], "whoever has the tag is told");
+}
+
+#[test]
+fn while_nothing_leaves_for_the_disk_no_place_is_lost_for_want_of_an_ack() {
+    let mut kept = Kept::new();
+    kept.ask_and_commit(2, b"JOIN bob ack");
+    kept.ask_and_commit(1, b"JOIN ann");
+    kept.ask(1, b"#a.1 SEND bob hi");
+    for _ in 0..60 {
+        kept.fail();
+        kept.pass(SECOND);
+        assert_eq!(kept.to(2), [""; 0]);
+    }
+    kept.commit();
+    assert_eq!(kept.to(2), ["@1 MSG ann hi"], "once");
+    assert_eq!(kept.ask(1, b"WHO"), ["ann bob"]);
+}
+
+#[test]
+fn changes_of_keys_that_come_and_go_do_not_grow_a_mailbox_without_bound() {
+    let mut kept = Kept::with(Settings { values: 100, ..Settings::default() });
+    let first = box_name(&kept.ask_and_commit(2, b"JOIN bob ack"));
+    kept.ask_and_commit(2, b"WATCH *");
+    for n in 0..1000 {
+        kept.ask(1, format!("SET k{n} 1\nDEL k{n}").as_bytes());
+        let stats = kept.ask(1, b"STATS")[0].clone();
+        let letters = stats.split(' ').find_map(|pair| pair.strip_prefix("letters=")).unwrap();
+        assert!(letters.parse::<u32>().unwrap() <= 203, "{stats}");
+    }
+    assert_ne!(box_name(&kept.ask_and_commit(2, b"JOIN bob ack")), first, "it can tell");
+}
+
+#[test]
+fn what_waits_for_a_commit_is_bounded_whoever_asks() {
+    let mut kept = Kept::new();
+    kept.ask_and_commit(2, format!("#v.1 SET big {}", "x".repeat(8000)).as_bytes());
+    kept.ask(2, b"#s.1 PING");
+    assert!(kept.world.hub.poll_commit(kept.world.now).is_some());
+    let mut busy = 0;
+    for n in 0..3000_u32 {
+        let from = std::net::SocketAddr::from(([10, 1, (n >> 8) as u8, n as u8], 99));
+        let bytes = b"#s.1 PING\nGET big";
+        kept.handle(Input::Datagram { from, via: world::VIA, to_many: false, bytes });
+        busy += usize::from(!kept.out.list.is_empty());
+    }
+    // 8 MiB of replies of 8 KB each.
+    assert!((1900..2100).contains(&busy), "{busy}");
+}
+
+#[test]
+fn long_answers_are_remembered_up_to_a_bound() {
+    let mut kept = Kept::new();
+    kept.open(7);
+    kept.open(8);
+    kept.stream(7, b"JOIN ann\n");
+    kept.stream(8, b"JOIN bob\n");
+    let text = "y".repeat(8000);
+    let mut answered = 0;
+    'asking: for session in 0.. {
+        for number in 1..=64 {
+            kept.stream(7, format!("#s{session}.{number} ASK bob q\n").as_bytes());
+            if kept.commit() == 0 || kept.on(8).is_empty() {
+                break 'asking;
+            }
+            let ticket = ticket(&kept.on(8));
+            kept.stream(8, format!("ANSWER {ticket} {text}\n").as_bytes());
+            kept.commit();
+            kept.disk.clear();
+            answered += 1;
+        }
+    }
+    assert_eq!(answered, (32 << 20) / 8003 + 1);
+}

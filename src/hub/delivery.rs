@@ -116,10 +116,26 @@ impl Hub {
 
     /// Lets a mailbox tell what has become of a key.
     pub(super) fn post_key(&mut self, now: Moment, mailbox: Slot, key: &str, out: &mut Actions) {
+        if self.mailboxes.get(mailbox).is_some_and(|mailbox| mailbox.keys() > 2 * self.settings.values) {
+            return self.give_up(now, mailbox, out);
+        }
         if let Some(number) = self.mailboxes.post_key(mailbox, key) {
             self.note_letter(now, mailbox, number);
             self.advance(now, mailbox, out);
         }
+    }
+
+    /// Deletes a mailbox that more changes wait in than there can be values: most are of keys long gone. Its client
+    /// joins anew, finds another mailbox, and is told what is there.
+    fn give_up(&mut self, now: Moment, mailbox: Slot, out: &mut Actions) {
+        let place = self.mailboxes.get(mailbox).and_then(|mailbox| mailbox.place);
+        let target = place.and_then(|place| self.clients.get(place)).map(|client| client.target);
+        if let Some(Target::Tcp(conn)) = target {
+            self.hang_up(now, conn, "too much waits for it", out);
+        } else if let Some(place) = place {
+            self.leave(now, place, "too much waits for it", out);
+        }
+        self.delete_mailbox(now, mailbox);
     }
 
     fn note_letter(&mut self, now: Moment, mailbox: Slot, number: u64) {
@@ -191,6 +207,10 @@ impl Hub {
         let Some(mailbox) = self.mailboxes.get_mut(slot) else { return };
         mailbox.resend_due = None;
         let Some(place) = mailbox.place else { return };
+        if !self.journal.is_committed(mailbox.sent_batch) {
+            // It has not left yet: the disk is slow, not the client.
+            return self.wake_delivery(now, slot, Some(place));
+        }
         if mailbox.lose() {
             self.advance(now, slot, out);
         } else {

@@ -148,14 +148,19 @@ impl Journal {
         self.failing
     }
 
+    /// Why nothing more may wait for a commit, if so.
+    pub(super) fn overfull(&self) -> Option<Refusal> {
+        (self.gathering.bytes.len() > HELD_BYTES).then_some(SLOW)
+    }
+
     /// Why nothing may be changed now, if so.
     pub(super) fn refusal(&self) -> Option<Refusal> {
         if self.is_failing() {
             Some(DISK)
-        } else if self.gathering.changes.len() > GATHERED_BYTES || self.gathering.bytes.len() > HELD_BYTES {
+        } else if self.gathering.changes.len() > GATHERED_BYTES {
             Some(SLOW)
         } else {
-            None
+            self.overfull()
         }
     }
 

@@ -123,6 +123,11 @@ impl Mailbox {
         self.acked + self.letters.len() as u64
     }
 
+    /// How many letters about keys wait to be sent.
+    pub(super) fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
     /// How far delivery has come, as it is kept.
     pub(super) fn delivery(&self) -> Change<'static> {
         Change::Delivery { mailbox: self.id, sent: self.sent, acked: self.acked }

@@ -7,6 +7,7 @@ use super::journal::Mark;
 use super::requests::JOIN_FIRST;
 use super::timers::Due;
 use super::{Asker, Hub};
+use crate::limits::RECORDED_BYTES;
 use crate::moment::Moment;
 use crate::names::{Code, Ticket};
 use crate::wire::{End, ErrorName, Refusal, Reply, push};
@@ -23,6 +24,9 @@ impl Hub {
     ) -> Result<(), Refusal> {
         let place = asker.place.ok_or(JOIN_FIRST)?;
         let from = self.clients.code(place).ok_or(JOIN_FIRST)?.as_str().to_owned();
+        if self.sessions.bytes() > RECORDED_BYTES {
+            return Err(TOO_MUCH_RECORDED);
+        }
         let number = self.asks.open(asker.target, asker.from, end, code)?;
         let ticket = self.asks.get(number).map_or_else(String::new, |question| question.ticket().to_owned());
         let delivered = self.deliver(asker.now, &from, code, out, |bytes, from| {
@@ -138,4 +142,6 @@ impl Hub {
 const NO_SUCH_TICKET: Refusal =
     Refusal::new(ErrorName::NoSuchTicket, "no such question waits for your answer, it may be too late");
 pub(super) const TIMEOUT: Refusal = Refusal::new(ErrorName::Timeout, "the client did not answer in time");
+const TOO_MUCH_RECORDED: Refusal =
+    Refusal::new(ErrorName::Busy, "too many long answers are remembered, ask again later");
 const STOPPING: Refusal = Refusal::new(ErrorName::Stopping, "the hub stops, ask again");

@@ -35,6 +35,14 @@ impl Recorded {
         }
     }
 
+    /// Memory of its own, in bytes.
+    fn cost(&self) -> usize {
+        match self {
+            Self::Long(bytes) => bytes.len(),
+            Self::Short(..) | Self::Asked(_) => 0,
+        }
+    }
+
     fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Short(length, bytes) => bytes.get(..usize::from(*length)).unwrap_or_default(),
@@ -136,11 +144,18 @@ pub(super) struct Sessions {
     openers: Tally,
     /// Which session last joined under a code.
     claims: Directory<Slot>,
+    /// Memory of long replies, in bytes.
+    bytes: usize,
 }
 
 impl Sessions {
     pub(super) fn new(seed: u64) -> Self {
-        Self { directory: Directory::new(seed), openers: Tally::new(seed), claims: Directory::new(seed) }
+        Self {
+            directory: Directory::new(seed),
+            openers: Tally::new(seed),
+            claims: Directory::new(seed),
+            bytes: 0,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -225,7 +240,8 @@ impl Sessions {
         let Some(place) = session.window.get_mut(index) else { return false };
         let is_newest = place.as_ref().is_none_or(|held| held.number <= record.number);
         if is_newest {
-            *place = Some(record);
+            self.bytes += record.outcome.cost();
+            self.bytes -= place.replace(record).map_or(0, |held| held.outcome.cost());
         }
         is_newest
     }
@@ -250,6 +266,11 @@ impl Sessions {
         if let Some(session) = self.directory.get_mut(slot) {
             session.batch = batch;
         }
+    }
+
+    /// Memory that long replies take, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// All sessions.
@@ -346,6 +367,7 @@ impl Sessions {
     pub(super) fn forget(&mut self, slot: Slot) -> Option<u64> {
         self.give_up_claim(slot);
         let (_, session) = self.directory.remove(slot)?;
+        self.bytes -= session.window.iter().flatten().map(|held| held.outcome.cost()).sum::<usize>();
         self.openers.remove(session.opener);
         Some(session.id)
     }

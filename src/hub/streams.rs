@@ -255,7 +255,7 @@ impl Hub {
     }
 
     /// Closes a connection after what is to be sent on it.
-    fn hang_up(&mut self, now: Moment, conn: Conn, why: &'static str, out: &mut Actions) {
+    pub(super) fn hang_up(&mut self, now: Moment, conn: Conn, why: &'static str, out: &mut Actions) {
         out.list.push(Action::Close(conn));
         self.closed(now, conn, why, out);
     }

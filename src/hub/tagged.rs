@@ -22,6 +22,9 @@ impl Hub {
         replies: &mut Vec<u8>,
         out: &mut Actions,
     ) {
+        if let Some(refusal) = self.journal.overfull() {
+            return reply.complete(replies, Err(self.refused(asker.from, refusal, out)));
+        }
         let kind = request.kind();
         let print = fingerprint(request.line);
         let session = match self.session(asker, tag) {
