@@ -691,7 +691,7 @@ fn what_waits_for_a_commit_is_bounded_whoever_asks() {
     assert!(kept.world.hub.poll_commit(kept.world.now).is_some());
     let mut busy = 0;
     for n in 0..3000_u32 {
-        let from = std::net::SocketAddr::from(([10, 1, (n >> 8) as u8, n as u8], 99));
+        let from = std::net::SocketAddr::from((std::net::Ipv4Addr::from_bits(0x0a01_0000 + n), 99));
         let bytes = b"#s.1 PING\nGET big";
         kept.handle(Input::Datagram { from, via: world::VIA, to_many: false, bytes });
         busy += usize::from(!kept.out.list.is_empty());
