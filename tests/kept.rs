@@ -724,3 +724,37 @@ fn long_answers_are_remembered_up_to_a_bound() {
     }
     assert_eq!(answered, (32 << 20) / 8003 + 1);
 }
+
+#[test]
+fn an_answer_that_comes_before_the_commit_is_told_after_it_and_in_order() {
+    let mut kept = Kept::new();
+    kept.ask(2, b"JOIN bob");
+    kept.open(7);
+    kept.stream(7, b"JOIN ann\n");
+    kept.stream(7, b"#s.1 INC\n");
+    kept.stream(7, b"ASK bob q\nPING\n");
+    let ticket = ticket(&kept.to(2)[0]);
+    kept.stream(7, b"PING\n");
+    kept.ask(2, format!("ANSWER {ticket} a").as_bytes());
+    kept.commit();
+    assert_eq!(kept.on(7), "#s.1 OK 1\na\npong\n");
+    assert_eq!(kept.stream(7, b"PING\n"), "pong\n");
+}
+
+#[test]
+fn a_batch_that_is_there_twice_restores_what_it_restores_once() {
+    let mut kept = Kept::new();
+    kept.ask_and_commit(1, b"#s.1 INC");
+    kept.ask_and_commit(1, b"#s.2 BYE");
+    let before = kept.disk.len();
+    kept.ask(2, b"#t.1 JOIN ann ack");
+    kept.pass(Duration::from_secs(61));
+    kept.ask(1, b"#s.1 INC");
+    kept.ask(1, b"#u.1 INC");
+    kept.commit();
+    let twice = kept.disk[before..].to_vec();
+    kept.disk.extend_from_slice(&twice);
+    kept.crash();
+    assert_eq!(kept.ask(1, b"#u.1 INC"), ["#u.1 OK 3"]);
+    assert_eq!(kept.ask(1, b"#s.1 INC"), ["#s.1 OK 2"]);
+}

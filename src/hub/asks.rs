@@ -167,7 +167,8 @@ impl Asks {
 
     /// Puts what is about to leave, from a position on, into the order that questions demand on streams.
     pub(super) fn order(&mut self, from: Position, out: &mut Actions) {
-        if self.queues.is_empty() && self.questions.is_empty() {
+        let orders = |action: &Action| matches!(action, Action::Await { .. } | Action::Answer { .. });
+        if self.queues.is_empty() && !out.list.iter().skip(from.list).any(orders) {
             return;
         }
         for action in out.list.split_off(from.list.min(out.list.len())) {

@@ -16,7 +16,8 @@ use crate::wire::Number;
 struct Known {
     sessions: BTreeMap<u64, Slot>,
     mailboxes: BTreeMap<u64, Slot>,
-    /// Mailboxes that were deleted: a row of one comes from a batch that is there twice.
+    /// Sessions and mailboxes that are gone, which share their numbers: a row of one comes from a batch that is
+    /// there twice.
     deleted: BTreeSet<u64>,
 }
 
@@ -56,11 +57,14 @@ impl Hub {
                 // It may be gone already.
                 let _ = self.values.delete(key);
             }
+            Change::Session { id, .. } | Change::Reply { session: id, .. } if known.deleted.contains(&id) => {
+            }
             Change::Session { id, .. } => {
                 let slot = self.sessions.restore(now, change).ok_or(SESSION)?;
                 known.sessions.insert(id, slot);
             }
             Change::SessionGone { id } => {
+                known.deleted.insert(id);
                 if let Some(slot) = known.sessions.remove(&id) {
                     self.sessions.forget(slot);
                 }
