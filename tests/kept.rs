@@ -83,6 +83,9 @@ impl Kept {
     }
 }
 
+/// What is told when nothing can be saved.
+const DISK: &str = "ERR disk nothing can be saved now, send the same line again";
+
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
@@ -222,14 +225,13 @@ fn when_nothing_can_be_saved_who_waits_is_told_and_reads_go_on() {
     kept.ask(1, b"#s.2 INC\nPING\nkept.");
     kept.stream(1, b"GET counter\n#t.1 INC\r\nPING\n");
     kept.fail();
-    let disk = "ERR disk nothing can be saved now, send the same line again";
-    assert_eq!(kept.to(1), [format!("#s.2 {disk}\npong\nkept.")]);
-    assert_eq!(kept.on(1), format!("2\n#t.1 {disk}\r\npong\n"));
+    assert_eq!(kept.to(1), [format!("#s.2 {DISK}\npong\nkept.")]);
+    assert_eq!(kept.on(1), format!("2\n#t.1 {DISK}\r\npong\n"));
     // No answer was given: the same line goes on to wait, and another changes nothing.
-    assert_eq!(kept.ask(1, b"#s.2 INC"), [format!("#s.2 {disk}")]);
-    assert_eq!(kept.ask(1, b"INC"), [disk]);
-    assert_eq!(kept.ask(1, b"#u.1 SET a 1"), [format!("#u.1 {disk}")]);
-    assert_eq!(kept.ask(1, b"#s.1 INC"), ["#s.1 OK 1"].map(|_| format!("#s.1 {disk}")));
+    assert_eq!(kept.ask(1, b"#s.2 INC"), [format!("#s.2 {DISK}")]);
+    assert_eq!(kept.ask(1, b"INC"), [DISK]);
+    assert_eq!(kept.ask(1, b"#u.1 SET a 1"), [format!("#u.1 {DISK}")]);
+    assert_eq!(kept.ask(1, b"#s.1 INC"), ["#s.1 OK 1"].map(|_| format!("#s.1 {DISK}")));
     assert_eq!(kept.ask(1, b"PING"), ["pong"]);
     kept.fail_again_and_recover();
     assert_eq!(kept.ask_and_commit(1, b"#s.2 INC"), ["#s.2 OK 2"], "its first reply");
@@ -572,8 +574,6 @@ fn mail_for_a_client_that_was_there_for_weeks_outlives_a_crash() {
     let joined = kept.ask_and_commit(3, b"JOIN ann ack");
     assert_eq!(joined[1..], ["@1 MSG bob x"]);
 }
-
-const DISK: &str = "ERR disk nothing can be saved now, send the same line again";
 
 #[test]
 fn while_a_commit_is_tried_again_nothing_new_is_changed_either() {

@@ -136,10 +136,11 @@ impl Asks {
         self.questions.keys().copied().collect()
     }
 
-    /// The open questions whose answers go to a stream.
-    pub(super) fn on(&self, conn: Conn) -> Vec<u64> {
-        let is_there = |question: &Question| question.target == Some(Target::Tcp(conn));
-        self.questions.iter().filter(|(_, question)| is_there(question)).map(|(&number, _)| number).collect()
+    /// The open questions under tags whose answers go to a stream: nothing there waits for them by itself.
+    pub(super) fn tagged_on(&self, conn: Conn) -> impl Iterator<Item = u64> {
+        let is_there =
+            move |asked: &Question| asked.tagged.is_some() && asked.target == Some(Target::Tcp(conn));
+        self.questions.iter().filter(move |(_, asked)| is_there(asked)).map(|(&number, _)| number)
     }
 
     /// Whether something on a stream waits for the answer to this question.

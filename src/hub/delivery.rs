@@ -30,8 +30,7 @@ impl Hub {
         body: &mut Vec<u8>,
         out: &mut Actions,
     ) -> Result<(), Refusal> {
-        let place = asker.place.ok_or(JOIN_FIRST)?;
-        let from = self.clients.code(place).ok_or(JOIN_FIRST)?.as_str().to_owned();
+        let from = self.own_code(asker)?.as_str().to_owned();
         let delivered =
             self.deliver(asker.now, &from, code, out, |bytes, from| push::message(bytes, from, text))?;
         body.extend_from_slice(match delivered {
@@ -39,6 +38,11 @@ impl Hub {
             Delivered::Queued => b"queued",
         });
         Ok(())
+    }
+
+    /// The code that the asker has joined under.
+    pub(super) fn own_code(&self, asker: &Asker) -> Result<Code<'_>, Refusal> {
+        asker.place.and_then(|place| self.clients.code(place)).ok_or(JOIN_FIRST)
     }
 
     /// Hands a push to the client of a code, through its mailbox if it has one.
@@ -73,7 +77,7 @@ impl Hub {
         out: &mut Actions,
     ) -> Result<(), Refusal> {
         let place = asker.place.ok_or(JOIN_FIRST)?;
-        let code = self.clients.code(place).ok_or(JOIN_FIRST)?.as_str().to_owned();
+        let code = self.own_code(asker)?.as_str().to_owned();
         let sender = Code::parse(code.as_bytes()).ok_or(JOIN_FIRST)?;
         let mut fanout = Fanout::new(out, |bytes| push::message(bytes, sender, text));
         let mut others = core::mem::take(&mut self.watchers);

@@ -11,7 +11,7 @@ use core::ops::Range;
 use batch::{Batch, HeldFor, count, refuse};
 pub(super) use batch::{DISK, Mark};
 
-use super::actions::{Action, Actions, Conn, Position, Target};
+use super::actions::{Action, Actions, Conn, Position};
 use super::change::Change;
 use crate::limits::{GATHERED_BYTES, HELD_BYTES, RETRY_TIME, SAVE_TIME};
 use crate::moment::Moment;
@@ -208,8 +208,7 @@ impl Journal {
             return;
         }
         let holds_pushes = self.holds > Holds::Nothing || self.gathering.pushes + self.under_way.pushes > 0;
-        let any_conn = !self.per_conn.is_empty();
-        if self.holds == Holds::All || holds_pushes || any_conn {
+        if holds_pushes || !self.per_conn.is_empty() {
             self.take(from, holds_pushes, out);
         }
         self.holds = Holds::Nothing;
@@ -221,13 +220,14 @@ impl Journal {
         let base = self.gathering.bytes.len();
         let mut any = false;
         for action in out.list.get_mut(from.list..).unwrap_or_default() {
+            // What goes to a connection that something is held for already keeps its order.
+            let is_behind = action.conn().is_some_and(|conn| self.is_behind(conn, 0));
             let waits = match action {
                 Action::Send { push: true, .. } => holds_pushes,
-                Action::Send { target, .. } => self.holds_all() || self.waits_for(*target),
-                Action::Close(conn) => self.waits_for(Target::Tcp(*conn)),
-                Action::Await { conn, .. } | Action::Answer { conn, .. } => {
-                    self.holds_all() || self.waits_for(Target::Tcp(*conn))
+                Action::Send { .. } | Action::Await { .. } | Action::Answer { .. } => {
+                    self.holds_all() || is_behind
                 }
+                Action::Close(_) => is_behind,
                 Action::Hold { .. } | Action::Nothing => false,
             };
             if waits {
@@ -255,14 +255,6 @@ impl Journal {
 
     fn holds_all(&self) -> bool {
         self.holds == Holds::All
-    }
-
-    /// Whether something for this connection is held already: its replies keep their order.
-    fn waits_for(&self, target: Target) -> bool {
-        match target {
-            Target::Tcp(conn) => self.is_behind(conn, 0),
-            Target::Udp { .. } => false,
-        }
     }
 
     /// A connection is gone: what is held for it must not reach the next one of its number.

@@ -4,7 +4,6 @@ use super::actions::{Action, Actions, Target};
 use super::asks::{Question, Tagged};
 use super::change::Change;
 use super::journal::Mark;
-use super::requests::JOIN_FIRST;
 use super::timers::Due;
 use super::{Asker, Hub};
 use crate::limits::RECORDED_BYTES;
@@ -22,8 +21,7 @@ impl Hub {
         end: End,
         out: &mut Actions,
     ) -> Result<(), Refusal> {
-        let place = asker.place.ok_or(JOIN_FIRST)?;
-        let from = self.clients.code(place).ok_or(JOIN_FIRST)?.as_str().to_owned();
+        let from = self.own_code(asker)?.as_str().to_owned();
         if self.sessions.bytes() > RECORDED_BYTES {
             return Err(TOO_MUCH_RECORDED);
         }
@@ -52,8 +50,7 @@ impl Hub {
         text: &[u8],
         out: &mut Actions,
     ) -> Result<(), Refusal> {
-        let place = asker.place.ok_or(JOIN_FIRST)?;
-        let code = self.clients.code(place).ok_or(JOIN_FIRST)?;
+        let code = self.own_code(asker)?;
         let number = self.asks.find(ticket.as_str(), code).ok_or(NO_SUCH_TICKET)?;
         self.end_question(asker.now, number, Ok(text), out);
         Ok(())

@@ -187,8 +187,7 @@ impl Hub {
         self.recycle(replies);
         if matches!(cause, Cause::HalfClose) {
             // Who will say no more still hears the answers to what it has asked.
-            let untagged = |number: &u64| self.asks.get(*number).is_some_and(|asked| asked.tagged.is_none());
-            let awaits = self.asks.on(conn).into_iter().filter(|number| !untagged(number));
+            let awaits = self.asks.tagged_on(conn);
             out.list.extend(awaits.map(|question| Action::Await { conn, question }));
         }
         if asker.closes || matches!(cause, Cause::HalfClose) {
