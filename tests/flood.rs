@@ -89,12 +89,12 @@ impl Dice {
 
 #[test]
 fn rubbish_on_udp_and_tcp_leaves_the_daemon_answering_and_its_memory_where_it_was() {
-    let seconds = std::env::var("PIGEON_FLOOD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let seconds: u64 = std::env::var("PIGEON_FLOOD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     let daemon = Daemon::with("[clients]\nlimit = 50\n[text]\nquiet_ms = 5\n[limits]\nvalues = 50\n");
     let control = daemon.udp();
     let mut dice = Dice::new();
-    // Once for what is kept from the first time on: buffers, tables, values.
-    flood(&daemon, &mut dice, Duration::from_secs(1));
+    // First for what is kept, up to its bounds: buffers, tables, values, mailboxes and open questions.
+    flood(&daemon, &mut dice, Duration::from_secs(seconds.div_ceil(3)));
     settle(&daemon);
     let before = daemon.resident_kib();
     flood(&daemon, &mut dice, Duration::from_secs(seconds));
