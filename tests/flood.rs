@@ -89,7 +89,8 @@ impl Dice {
 
 #[test]
 fn rubbish_on_udp_and_tcp_leaves_the_daemon_answering_and_its_memory_where_it_was() {
-    let seconds: u64 = std::env::var("PIGEON_FLOOD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let seconds: u64 =
+        std::env::var("PIGEON_FLOOD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     let daemon = Daemon::with("[clients]\nlimit = 50\n[text]\nquiet_ms = 5\n[limits]\nvalues = 50\n");
     let control = daemon.udp();
     let mut dice = Dice::new();
