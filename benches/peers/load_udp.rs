@@ -28,6 +28,8 @@ pub enum Request {
     Lines,
     /// `INC` under a tag, numbered for each socket.
     Tagged,
+    /// Several of those.
+    TaggedLines,
 }
 
 impl Request {
@@ -35,7 +37,7 @@ impl Request {
     pub fn weight(self) -> u64 {
         match self {
             Self::Plain | Self::Tagged => 1,
-            Self::Lines => LINES as u64,
+            Self::Lines | Self::TaggedLines => LINES as u64,
         }
     }
 
@@ -44,10 +46,8 @@ impl Request {
         match self {
             Self::Plain => datagram.extend_from_slice(b"INC"),
             Self::Lines => (0..LINES).for_each(|_| datagram.extend_from_slice(b"INC\n")),
-            Self::Tagged => {
-                client.number += 1;
-                write!(datagram, "#{}.{} INC", client.session, client.number).expect("memory takes it");
-            }
+            Self::Tagged => client.write_tagged(datagram),
+            Self::TaggedLines => (0..LINES).for_each(|_| client.write_tagged(datagram)),
         }
     }
 }
@@ -58,6 +58,13 @@ struct Client {
     session: String,
     number: u64,
     under_way: usize,
+}
+
+impl Client {
+    fn write_tagged(&mut self, datagram: &mut Vec<u8>) {
+        self.number += 1;
+        writeln!(datagram, "#{}.{} INC", self.session, self.number).expect("memory takes it");
+    }
 }
 
 impl AsFd for Client {
@@ -105,7 +112,7 @@ impl Udp {
         load
     }
 
-    /// The first request of each socket is answered before the second leaves: it opens a session.
+    /// The first datagram of each socket is answered before the second leaves: it opens a session.
     fn open(&mut self) {
         for index in 0..self.clients.len() {
             self.ask(index, 1);

@@ -45,7 +45,7 @@ enum Shape {
     /// Over TCP, under a tag where the server knows tags.
     TcpKept((usize, usize)),
     /// Over UDP under a tag; over TCP where the server knows no UDP.
-    UdpKept((usize, usize)),
+    UdpKept((usize, usize), Request),
     FanOut,
 }
 
@@ -117,8 +117,9 @@ pub const ALL: &[Work] = &[
     },
     kept("TCP kept increment, 4 x 32", Shape::TcpKept((4, 32))),
     kept("TCP kept increment, 128 x 1", Shape::TcpKept((128, 1))),
-    kept("UDP kept increment, 4 x 32", Shape::UdpKept((4, 32))),
-    kept("UDP kept increment, 128 x 1", Shape::UdpKept((128, 1))),
+    kept("UDP kept increment, 4 x 32", Shape::UdpKept((4, 32), Request::Tagged)),
+    kept("UDP kept, 16 lines, 4 x 2", Shape::UdpKept((4, 2), Request::TaggedLines)),
+    kept("UDP kept increment, 128 x 1", Shape::UdpKept((128, 1), Request::Tagged)),
 ];
 
 /// Increments that survive a crash, beside a server that keeps them too.
@@ -132,7 +133,7 @@ impl Work {
         let server = match self.shape {
             // Everybody needs a place, which is more than the default has.
             Shape::FanOut => Server::pigeond(processors, &format!("[clients]\nlimit = {}\n", LISTENERS + 1)),
-            Shape::Udp(..) | Shape::RoundTrip | Shape::Tcp(_) | Shape::TcpKept(_) | Shape::UdpKept(_) => {
+            Shape::Udp(..) | Shape::RoundTrip | Shape::Tcp(_) | Shape::TcpKept(_) | Shape::UdpKept(..) => {
                 kind.start(processors)
             }
         };
@@ -144,11 +145,15 @@ impl Work {
                 Box::new(Udp::new(server.address, size, request, weight))
             }
             Shape::RoundTrip => Box::new(RoundTrip::new(server.address)),
-            Shape::UdpKept(size) if kind.is_hub() => {
-                Box::new(Udp::new(server.address, size, Request::Tagged, 1))
+            Shape::UdpKept(size, request) if kind.is_hub() => {
+                Box::new(Udp::new(server.address, size, request, request.weight()))
             }
             Shape::TcpKept(size) if kind.is_hub() => Box::new(Tcp::tagged(server.address, size)),
-            Shape::Tcp(size) | Shape::TcpKept(size) | Shape::UdpKept(size) => {
+            Shape::UdpKept((sockets, window), request) => {
+                let requests = window * usize::try_from(request.weight()).expect("a few lines");
+                Box::new(Tcp::new(server.address, (sockets, requests), kind.increment()))
+            }
+            Shape::Tcp(size) | Shape::TcpKept(size) => {
                 Box::new(Tcp::new(server.address, size, kind.increment()))
             }
             Shape::FanOut => Box::new(FanOut::new(server.address, LISTENERS, TEXT_BYTES)),
