@@ -223,6 +223,12 @@ impl Hub {
         self.timers.reset(&mut self.journal.due, wakes, timers::Due::Save);
     }
 
+    /// How much gathers for the next batch, in bytes.
+    #[must_use]
+    pub fn gathered_bytes(&self) -> usize {
+        self.journal.gathered_bytes()
+    }
+
     /// Whether [`Self::poll_commit`] would yield a batch.
     #[must_use]
     pub fn wants_commit(&self, now: Moment) -> bool {

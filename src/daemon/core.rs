@@ -102,6 +102,11 @@ impl Core {
         }
     }
 
+    /// How much is to be saved, in bytes.
+    pub(super) fn gathered_bytes(&self) -> usize {
+        self.hub.gathered_bytes()
+    }
+
     /// Hands what is to be saved to the thread that does.
     pub(super) fn commit(&mut self) {
         let now = self.now();

@@ -34,12 +34,23 @@ pub(super) fn open(config: &Config) -> Result<(Hub, Option<Store>), OpenError> {
     Ok((opened.state, Some(opened.store)))
 }
 
+/// Turns that what is to be saved may grow for: those who were answered after the last commit ask again meanwhile.
+const TURNS: usize = 3;
+
 /// Hands over what is to be saved once everybody who is ready has had a turn: they share the commit.
 pub(super) async fn commit(shared: Shared) {
     let Some(wanted) = shared.borrow().commit_wanted() else { return };
     loop {
         wanted.notified().await;
-        tokio::task::yield_now().await;
+        let mut before = 0;
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+            let gathered = shared.borrow().gathered_bytes();
+            if gathered == before {
+                break;
+            }
+            before = gathered;
+        }
         shared.borrow_mut().commit();
     }
 }

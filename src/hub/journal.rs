@@ -270,6 +270,11 @@ impl Journal {
         }
     }
 
+    /// How much gathers, in bytes.
+    pub(super) fn gathered_bytes(&self) -> usize {
+        self.gathering.changes.len()
+    }
+
     /// Whether there is a batch to commit now.
     pub(super) fn wants_commit(&self, now: Moment) -> bool {
         match self.way {
