@@ -13,8 +13,12 @@ use super::schema::{self, MIGRATIONS};
 use super::{Trouble, fold};
 use crate::config::Sync;
 
-/// Batches that are kept before they are folded: they are read again at each start.
-const MAX_BATCHES: u64 = 256;
+/// Batches that are kept before they are folded: they are read again at each start. Many, as of all changes to a row
+/// only the last is then written.
+const MAX_BATCHES: u64 = 4096;
+
+/// Batches after which a fold that failed is tried again.
+const RETRY_BATCHES: u64 = 256;
 
 /// How long those may be together, in bytes: a fold has them in memory.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -104,7 +108,7 @@ impl Ledger {
     /// Folds all batches into the tables, in one transaction. If that fails, nothing has changed, and it is not
     /// yet time for the next.
     pub(super) fn fold(&mut self) -> Result<(), Trouble> {
-        self.retry_at = self.position.batches + MAX_BATCHES;
+        self.retry_at = self.position.batches + RETRY_BATCHES;
         let next =
             Position { fold: self.position.fold + 1, tally: self.position.tally, ..Position::default() };
         let next = self.fold_into(next)?;

@@ -377,7 +377,7 @@ async fn a_file_that_vanished_is_not_taken_for_a_new_one() {
 fn as_many_batches_as_should_be_kept_are_a_reason_to_fold() {
     let directory = tempfile::tempdir().unwrap();
     let mut ledger = open(directory.path()).unwrap().store.ledger;
-    for number in 0..256_u64 {
+    for number in 0..4096_u64 {
         assert!(!ledger.is_full(), "{number}");
         ledger.commit(&batch(&[Change::Clock { uptime_ms: number, next_id: 1 }])).unwrap();
     }

@@ -16,6 +16,9 @@ use super::{Store, Trouble};
 /// After so long without a commit the batches are folded: whoever reads the tables then sees everything.
 const QUIET: Duration = Duration::from_secs(5);
 
+/// After so long they are folded in any case.
+const LONG: Duration = Duration::from_secs(30);
+
 /// How often the thread asks the system how much it has written, at most, but for folds.
 const COUNT_EVERY: Duration = Duration::from_millis(100);
 
@@ -63,7 +66,7 @@ impl Writer {
         let (done, outbox) = results::channel(2);
         let written = Arc::<AtomicU64>::default();
         let count = Written { bytes: Arc::clone(&written), counted: None, is_stale: false };
-        let thread = Thread { store, broken: false, written: count, warned: None };
+        let thread = Thread { store, broken: false, unfolded_since: None, written: count, warned: None };
         let thread = thread::Builder::new()
             .name("pigeond-store".to_owned())
             .spawn(move || thread.run(&inbox, &done))?;
@@ -111,6 +114,8 @@ struct Thread {
     store: Store,
     /// Whether the file must be opened anew first.
     broken: bool,
+    /// When the first batch since the last fold came.
+    unfolded_since: Option<Instant>,
     written: Written,
     /// The trouble with folding that was logged last: it would come again and again.
     warned: Option<String>,
@@ -125,7 +130,7 @@ impl Thread {
                     self.written.count_if_due();
                     // Nobody listens any more only while the daemon ends.
                     let _ = done.try_send(Done { result });
-                    if self.store.ledger.is_full() {
+                    if self.is_time_to_fold() {
                         self.fold();
                     }
                 }
@@ -149,8 +154,15 @@ impl Thread {
         self.store.ledger.commit(batch).map_err(|trouble| self.judge(trouble).into())
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a shell, where time passes")]
+    fn is_time_to_fold(&mut self) -> bool {
+        let since = self.unfolded_since.get_or_insert_with(Instant::now);
+        since.elapsed() >= LONG || self.store.ledger.is_full()
+    }
+
     /// A fold that fails is no harm: the batches are still there, and it is tried again.
     fn fold(&mut self) {
+        self.unfolded_since = None;
         let folded = self.repair().and_then(|()| self.store.ledger.fold());
         self.warned = folded.map_err(|trouble| self.judge(trouble).to_string()).err().inspect(|trouble| {
             if self.warned.as_ref() != Some(trouble) {
