@@ -5,15 +5,19 @@
 
 mod bind;
 mod core;
+mod descriptors;
 mod files;
+mod handover;
 mod holder;
 mod journal;
+mod keeper;
 mod options;
 mod run;
 mod state;
 mod store;
 mod streams;
 mod systemd;
+mod tails;
 mod tcp;
 mod udp;
 mod udp_send;

@@ -16,6 +16,7 @@ mod journal;
 mod lists;
 mod mailbox;
 mod names;
+mod places;
 mod questions;
 mod requests;
 mod restore;
@@ -31,7 +32,8 @@ mod watches;
 use core::net::{IpAddr, SocketAddr};
 
 pub use actions::{Action, Actions, Conn, Event, Peer, Target, Via};
-pub use change::{Change, Content, Damage};
+pub use change::{Change, Content, Damage, Spot};
+pub use places::Resumed;
 pub use settings::{Networks, Settings, TextReply};
 
 use crate::moment::Moment;
@@ -55,6 +57,8 @@ pub enum Input<'a> {
     Opened {
         /// Its number, which is free.
         conn: Conn,
+        /// What it is called in what is kept: no other connection, of any run, is.
+        id: u64,
         /// Its peer.
         from: SocketAddr,
     },
@@ -135,6 +139,8 @@ pub struct Hub {
     sessions: sessions::Sessions,
     access: access::Access,
     streams: streams::Streams,
+    /// Who stood somewhere when the last hub on this state ended.
+    absent: Vec<places::Absent>,
     timers: timers::Timers,
     counters: Counters,
     /// The replies to one input, until they leave together.
@@ -164,6 +170,7 @@ impl Hub {
             sessions: sessions::Sessions::new(seed),
             access: access::Access::new(seed),
             streams: streams::Streams::new(seed),
+            absent: Vec::new(),
             timers: timers::Timers::default(),
             counters: Counters::default(),
             replies: Vec::new(),
@@ -179,11 +186,11 @@ impl Hub {
             Input::Datagram { from, via, to_many, bytes } => {
                 self.datagram(now, from, via, to_many, bytes, out);
             }
-            Input::Opened { conn, from } => {
+            Input::Opened { conn, id, from } => {
                 // What was still to go to the last connection of this number must not reach this one.
                 self.journal.forget(conn);
                 self.asks.forget(conn);
-                self.opened(now, conn, from, out);
+                self.opened(now, conn, id, from, out);
             }
             Input::Stream { conn, bytes } => self.stream(now, conn, bytes, out),
             Input::HalfClosed { conn } => self.half_closed(now, conn, out),

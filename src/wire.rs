@@ -9,7 +9,7 @@ mod reply;
 mod request;
 mod tag;
 
-pub use framing::{Frame, Patience, Stream, patience};
+pub use framing::{Frame, Patience, Rest, Stream, patience};
 pub use line::{
     Datagram, End, Lines, Message, begins_like_http, datagram, ends_like_http, is_http, text_end,
 };

@@ -149,7 +149,9 @@ fn the_core_iterates_over_no_hash_map_and_nothing_is_unsafe() {
         if pure && maps && iterates.iter().any(|call| code.contains(call)) {
             wrong.push(format!("{} may iterate over a hash map", path.display()));
         }
-        if code.contains("unsafe ") || code.contains("allow(unsafe") {
+        // systemd hands descriptors over as numbers.
+        let may = usize::from(path.ends_with("daemon/descriptors.rs"));
+        if code.matches("unsafe ").count() > may || code.contains("allow(unsafe") {
             wrong.push(format!("{} is unsafe", path.display()));
         }
     }

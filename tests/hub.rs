@@ -107,7 +107,7 @@ fn strangers_and_the_hub_itself_get_no_answer() {
         world.handle(Input::Datagram { from, via: VIA, to_many: false, bytes: b"INC" });
         assert!(world.out.list.is_empty());
     }
-    world.handle(Input::Opened { conn: Conn(0), from: "8.8.8.8:53".parse().unwrap() });
+    world.handle(Input::Opened { conn: Conn(0), id: 0, from: "8.8.8.8:53".parse().unwrap() });
     assert_eq!((world.on(0).as_str(), world.closed()), ("", vec![Conn(0)]));
     let networks = Networks::List(vec!["8.8.0.0/16".parse().unwrap()]);
     let mut world = World::with(Settings { networks, ..Settings::default() });

@@ -8,10 +8,11 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::journal::EventLog;
+use super::keeper::{Keeper, Names};
 use super::store::{Done, Writer};
 use super::streams::{Held, Streams};
 use super::udp::Sockets;
-use crate::hub::{Action, Actions, Hub, Input, Settings, Target};
+use crate::hub::{Action, Actions, Hub, Input, Resumed, Settings, Target};
 use crate::limits::KEPT_BYTES;
 use crate::moment::Moment;
 
@@ -23,6 +24,9 @@ pub(super) struct Core {
     pub(super) hub: Hub,
     pub(super) udp: Sockets,
     pub(super) streams: Streams,
+    /// Keeps connections for the next run, where somebody does.
+    pub(super) keeper: Option<Keeper>,
+    pub(super) names: Names,
     actions: Actions,
     events: EventLog,
     saver: Option<Saver>,
@@ -43,6 +47,8 @@ impl Core {
             hub,
             udp: Sockets::new(),
             streams: Streams::new(unread_bytes),
+            keeper: None,
+            names: Names::default(),
             actions: Actions::default(),
             events: EventLog::default(),
             saver: writer.map(|writer| Saver { writer, wake: Rc::default(), busy: false, failing: false }),
@@ -71,6 +77,13 @@ impl Core {
         self.hub.handle(now, input, &mut self.actions);
     }
 
+    /// Goes on with the connections that were kept, and with who stood there and elsewhere.
+    pub(super) fn resume_all(&mut self, streams: &[Resumed<'_>]) {
+        let now = self.now();
+        self.hub.resume(now, streams, &mut self.actions);
+        self.perform();
+    }
+
     /// Lets time pass.
     pub(super) fn tick(&mut self) {
         let now = self.now();
@@ -94,6 +107,7 @@ impl Core {
     /// Does what the hub wants done, and what follows from that.
     pub(super) fn perform(&mut self) {
         while self.perform_once() {}
+        self.note_tails();
         self.rearm_if_earlier();
         if let Some(saver) = self.saver.as_ref().filter(|saver| !saver.busy)
             && self.hub.wants_commit(self.now())
@@ -105,6 +119,11 @@ impl Core {
     /// How much is to be saved, in bytes.
     pub(super) fn gathered_bytes(&self) -> usize {
         self.hub.gathered_bytes()
+    }
+
+    /// Whether anything outlives the process.
+    pub(super) fn saves(&self) -> bool {
+        self.saver.is_some()
     }
 
     /// Hands what is to be saved to the thread that does.

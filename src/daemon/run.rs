@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -16,11 +17,13 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bind::{self, Bound, Wanted};
 use super::core::{Core, Shared, own_addresses};
+use super::descriptors::{self, Name};
+use super::handover;
 use super::options::{Options, Task, USAGE};
 use super::{files, journal, state, store, systemd, tcp, udp};
 use crate::config::Config;
 use crate::hub::Summary;
-use crate::limits::{MAX_DRAIN_TIME, MAX_STOP_TIME, SOCKETS};
+use crate::limits::SOCKETS;
 
 /// Exit codes, as sysexits.h names them; systemd's unit does not restart after [`Exit::Config`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,18 +144,19 @@ enum StartError {
 }
 
 /// A socket that is being served.
-struct Served {
-    task: JoinHandle<()>,
+pub(super) struct Served {
+    pub(super) task: JoinHandle<()>,
     address: std::net::SocketAddr,
     udp: Option<Rc<udp::Socket>>,
+    pub(super) tcp: Option<Rc<tokio::net::TcpListener>>,
 }
 
-struct Daemon {
+pub(super) struct Daemon {
     file: Option<PathBuf>,
     config: Config,
     log: journal::Handle,
-    shared: Shared,
-    sockets: BTreeMap<Wanted, Served>,
+    pub(super) shared: Shared,
+    pub(super) sockets: BTreeMap<Wanted, Served>,
     signals: Signals,
 }
 
@@ -160,8 +164,12 @@ impl Daemon {
     fn start(file: Option<PathBuf>, config: Config, log: journal::Handle) -> Result<Self, StartError> {
         // Signals are awaited first: one that comes while the sockets are bound is not lost.
         let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(StartError::Signals)?;
-        let bound = bind::bind(&bind::wanted(&config.listen))?;
-        let (hub, store) = state::open(&config)?;
+        let mut left = descriptors::take();
+        let (mut bound, new) = handover::kept(bind::wanted(&config.listen), &mut left.sockets);
+        if !new.is_empty() {
+            bound.append(&mut bind::bind(&new)?);
+        }
+        let (hub, store, is_same) = state::open(&config)?;
         let unread_bytes = config.limits.unread_bytes;
         let (writer, results) = store.map_or(Ok((None, None)), |store| {
             store.start().map(|(writer, results)| (Some(writer), Some(results)))
@@ -172,11 +180,15 @@ impl Daemon {
             tokio::task::spawn_local(state::commit(Rc::clone(&shared)));
         }
         let mut daemon = Self { file, config, log, shared, sockets: BTreeMap::new(), signals };
+        for wanted in left.sockets.into_keys() {
+            descriptors::forget(Name::Socket(wanted));
+        }
         for (wanted, socket) in bound {
             daemon.serve_socket(wanted, socket).map_err(StartError::Serve)?;
         }
         daemon.configure_hub();
         daemon.log_ports();
+        daemon.resume(left.streams, left.tails.as_ref(), is_same);
         systemd::ready();
         Ok(daemon)
     }
@@ -186,14 +198,16 @@ impl Daemon {
         let shared = Rc::clone(&self.shared);
         let served = match socket {
             Bound::Udp(socket) => {
+                descriptors::keep(Name::Socket(wanted), socket.as_fd());
                 let socket = self.shared.borrow_mut().udp.add(socket)?;
                 let task = tokio::task::spawn_local(udp::serve(shared, Rc::clone(&socket)));
-                Served { task, address, udp: Some(socket) }
+                Served { task, address, udp: Some(socket), tcp: None }
             }
             Bound::Tcp(listener) => {
-                let listener = tokio::net::TcpListener::from_std(listener)?;
-                let task = tokio::task::spawn_local(tcp::accept(shared, listener));
-                Served { task, address, udp: None }
+                descriptors::keep(Name::Socket(wanted), listener.as_fd());
+                let listener = Rc::new(tokio::net::TcpListener::from_std(listener)?);
+                let task = tokio::task::spawn_local(tcp::accept(shared, Rc::clone(&listener)));
+                Served { task, address, udp: None, tcp: Some(listener) }
             }
         };
         tracing::debug!("listening on {} {address}", wanted.0);
@@ -340,7 +354,8 @@ impl Daemon {
 
     /// Closes sockets that listen; connections and clients that came by them stay.
     async fn give_up(&mut self, old: &[Wanted]) {
-        for served in old.iter().filter_map(|old| self.sockets.remove(old)) {
+        for (old, served) in old.iter().filter_map(|old| self.sockets.remove_entry(old)) {
+            descriptors::forget(Name::Socket(old));
             served.task.abort();
             // Once the task is gone nothing but us holds the socket.
             let _ = served.task.await;
@@ -348,39 +363,5 @@ impl Daemon {
                 self.shared.borrow_mut().udp.remove(socket);
             }
         }
-    }
-
-    /// Answers what has arrived, closes everything, and is done within [`MAX_STOP_TIME`].
-    async fn stop(&mut self) {
-        let end = {
-            let core = self.shared.borrow();
-            core.instant(core.now() + MAX_STOP_TIME)
-        };
-        systemd::stopping();
-        tracing::info!("stopping");
-        for served in self.sockets.values().filter(|served| served.udp.is_none()) {
-            served.task.abort();
-        }
-        let deadline = {
-            let mut core = self.shared.borrow_mut();
-            let deadline = core.now() + MAX_DRAIN_TIME;
-            core.drain_datagrams(deadline);
-            deadline
-        };
-        let ended = async {
-            loop {
-                self.shared.borrow_mut().drain_streams(deadline);
-                let saved = self.shared.borrow_mut().save_rest();
-                if saved && self.shared.borrow().streams.all_ended() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        if tokio::time::timeout_at(end, ended).await.is_err() {
-            tracing::warn!("some clients did not read their last replies, or the disk is too slow");
-        }
-        self.shared.borrow_mut().close();
-        tracing::info!("stopped");
     }
 }

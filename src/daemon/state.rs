@@ -9,15 +9,17 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::moment::Moment;
 
-/// A hub that goes on where the last one ended, if the state is kept, and where it is kept.
-pub(super) fn open(config: &Config) -> Result<(Hub, Option<Store>), OpenError> {
+/// A hub that goes on where the last one ended, if the state is kept, and where it is kept; and whether it knows what
+/// that one knew.
+pub(super) fn open(config: &Config) -> Result<(Hub, Option<Store>, bool), OpenError> {
     let seed = RandomState::new().hash_one(0);
     let settings = files::settings(config);
     let Some(directory) = store::directory(&config.state, |name| std::env::var_os(name)) else {
-        return Ok((Hub::new(settings, Moment::ZERO, seed), None));
+        return Ok((Hub::new(settings, Moment::ZERO, seed), None, false));
     };
     let build = |batches: &[u8]| Hub::restore(settings.clone(), seed, batches);
     let mut opened = Store::open(&directory, config.state.sync, build)?;
+    let is_same = opened.set_aside.is_none();
     if let Some(damaged) = opened.set_aside {
         let (path, why) = (damaged.path.display(), damaged.why);
         tracing::warn!("the state was damaged and is now {path}; the hub begins without it: {why}");
@@ -31,7 +33,7 @@ pub(super) fn open(config: &Config) -> Result<(Hub, Option<Store>), OpenError> {
         opened.state.note_set_aside();
     }
     tracing::info!("the state is kept in {}", directory.display());
-    Ok((opened.state, Some(opened.store)))
+    Ok((opened.state, Some(opened.store), is_same))
 }
 
 /// Turns that what is to be saved may grow for: those who were answered after the last commit ask again meanwhile.

@@ -17,8 +17,21 @@ const HIGH_WATER_BYTES: usize = 64 * 1024;
 /// Memory that an idle connection keeps for what it writes.
 const KEPT_BYTES: usize = 4 * 1024;
 
+/// Whether a connection outlives the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    No,
+    /// systemd has it.
+    Yes,
+    /// And the file with what is half said holds something of it.
+    WithTail,
+}
+
 /// One connection's socket and what is still to be written to it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Stream {
+    /// What it is called in what is kept.
+    pub(super) id: u64,
     pub(super) io: Rc<TcpStream>,
     wake: Rc<Notify>,
     pub(super) out: Vec<u8>,
@@ -31,6 +44,9 @@ pub(super) struct Stream {
     /// Whether `out` has something new since it was last flushed.
     dirty: bool,
     pub(super) state: State,
+    pub(super) kept: Kept,
+    /// Whether the peer has been sent the start of a line whose rest is in `out`.
+    pub(super) is_cut: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,25 +77,44 @@ pub(super) struct Streams {
     pub(super) held: Option<Held>,
     /// Unread pushes past this close a connection.
     pub(super) unread_bytes: usize,
+    /// Those where what is half said has changed, each maybe more than once.
+    pub(super) changed: Vec<Conn>,
+    /// Nothing more is read: the next run does.
+    pub(super) frozen: bool,
 }
 
 impl Streams {
     pub(super) fn new(unread_bytes: usize) -> Self {
         let read_buffer = vec![0; READ_BYTES];
-        Self { slots: Vec::new(), free: Vec::new(), dirty: Vec::new(), read_buffer, held: None, unread_bytes }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            dirty: Vec::new(),
+            read_buffer,
+            held: None,
+            unread_bytes,
+            changed: Vec::new(),
+            frozen: false,
+        }
     }
 
     pub(super) fn get_mut(&mut self, conn: Conn) -> Option<&mut Stream> {
         self.slots.get_mut(conn.0 as usize)?.as_mut()
     }
 
-    pub(super) fn insert(&mut self, io: Rc<TcpStream>, wake: Rc<Notify>) -> Conn {
+    /// All connections.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Conn, &Stream)> {
+        (0..).zip(&self.slots).filter_map(|(at, stream)| Some((Conn(at), stream.as_ref()?)))
+    }
+
+    pub(super) fn insert(&mut self, id: u64, io: Rc<TcpStream>, wake: Rc<Notify>) -> Conn {
         let conn = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             Conn(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
         });
         if let Some(slot) = self.slots.get_mut(conn.0 as usize) {
             *slot = Some(Stream {
+                id,
                 io,
                 wake,
                 out: Vec::new(),
@@ -88,15 +123,17 @@ impl Streams {
                 ended: false,
                 dirty: false,
                 state: State::Open,
+                kept: Kept::No,
+                is_cut: false,
             });
         }
         conn
     }
 
-    pub(super) fn remove(&mut self, conn: Conn) {
-        if self.slots.get_mut(conn.0 as usize).and_then(Option::take).is_some() {
-            self.free.push(conn);
-        }
+    pub(super) fn remove(&mut self, conn: Conn) -> Option<Stream> {
+        let stream = self.slots.get_mut(conn.0 as usize)?.take()?;
+        self.free.push(conn);
+        Some(stream)
     }
 
     /// Adds bytes to be written when the turn ends.
@@ -138,10 +175,15 @@ impl Streams {
     pub(super) fn flush(&mut self) -> Vec<Conn> {
         let mut broken = Vec::new();
         let mut dirty = std::mem::take(&mut self.dirty);
+        let mut changed = std::mem::take(&mut self.changed);
         for conn in dirty.drain(..) {
             let Some(stream) = self.get_mut(conn) else { continue };
             stream.dirty = false;
+            let was_cut = stream.is_cut;
             stream.write();
+            if was_cut || stream.is_cut {
+                changed.push(conn);
+            }
             // The task waits for what is left to be written, or sees that all is over.
             if !stream.out.is_empty() || stream.state != State::Open {
                 stream.wake.notify_one();
@@ -150,7 +192,7 @@ impl Streams {
                 broken.push(conn);
             }
         }
-        self.dirty = dirty;
+        (self.dirty, self.changed) = (dirty, changed);
         broken
     }
 
@@ -158,6 +200,7 @@ impl Streams {
     pub(super) fn write_more(&mut self, conn: Conn) {
         if let Some(stream) = self.get_mut(conn) {
             stream.write();
+            self.changed.push(conn);
         }
     }
 
@@ -184,8 +227,9 @@ impl Stream {
     pub(super) fn write(&mut self) {
         while !self.out.is_empty() && self.state != State::Broken {
             match self.io.try_write(&self.out) {
-                Ok(written) if written == self.out.len() => self.out.clear(),
                 Ok(written) => {
+                    let last = written.checked_sub(1).and_then(|at| self.out.get(at));
+                    self.is_cut = written < self.out.len() && last != Some(&b'\n');
                     self.out.drain(..written);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use super::core::{Core, Shared, without_flow};
+use super::keeper::Reopened;
 use super::streams::{State, Stream};
 use crate::hub::{Conn, Input};
 use crate::moment::Moment;
@@ -23,22 +25,58 @@ const LINGER_BYTES: usize = 1 << 20;
 /// How long to wait when the kernel has no descriptor left for a new connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// After so long a connection is kept for the next run, should this one be killed; all are if it ends in good order.
+const KEEP_AFTER: Duration = Duration::from_millis(500);
+
 /// Reads from one connection before others have their turn.
 const READS_A_TURN: usize = 8;
 
 /// Accepts connections for ever.
-pub(super) async fn accept(shared: Shared, listener: TcpListener) {
+pub(super) async fn accept(shared: Shared, listener: Rc<TcpListener>) {
     loop {
         match listener.accept().await {
-            Ok((io, from)) => {
-                tokio::task::spawn_local(serve(Rc::clone(&shared), io, from));
-            }
+            Ok((io, from)) => open(&shared, io, from),
             Err(error) => {
                 tracing::warn!("a connection could not be accepted: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
+
+/// Accepts what waits to be accepted, as far as there is time.
+pub(super) fn drain(shared: &Shared, listener: &TcpListener, deadline: Moment) {
+    while shared.borrow().now() < deadline {
+        let Ok((io, from)) = socket2::SockRef::from(listener).accept() else { return };
+        let stream = std::net::TcpStream::from(io);
+        let io = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+        if let (Ok(io), Some(from)) = (io, from.as_socket()) {
+            open(shared, io, from);
+        }
+    }
+}
+
+/// Begins to serve a new connection.
+fn open(shared: &Shared, io: TcpStream, from: SocketAddr) {
+    // Both are best effort: without them replies are slower, and dead peers stay longer.
+    let _ = io.set_nodelay(true);
+    let _ = socket2::SockRef::from(&io).set_keepalive(true);
+    let (io, wake) = (Rc::new(io), Rc::new(Notify::new()));
+    let conn = {
+        let mut core = shared.borrow_mut();
+        let id = core.names.next();
+        let conn = core.streams.insert(id, Rc::clone(&io), Rc::clone(&wake));
+        let now = core.now();
+        core.handle(now, Input::Opened { conn, id, from: without_flow(from) });
+        core.perform();
+        conn
+    };
+    go_on(shared, Reopened { conn, io, wake });
+}
+
+/// Serves a connection that is in the table.
+pub(super) fn go_on(shared: &Shared, connection: Reopened) {
+    tokio::task::spawn_local(serve(Rc::clone(shared), connection));
 }
 
 /// What a connection's task does next.
@@ -63,19 +101,10 @@ enum Ending {
 }
 
 /// Serves one connection until it ends.
-async fn serve(shared: Shared, io: TcpStream, from: SocketAddr) {
-    // Both are best effort: without them replies are slower, and dead peers stay longer.
-    let _ = io.set_nodelay(true);
-    let _ = socket2::SockRef::from(&io).set_keepalive(true);
-    let (io, wake) = (Rc::new(io), Rc::new(Notify::new()));
-    let conn = {
-        let mut core = shared.borrow_mut();
-        let conn = core.streams.insert(Rc::clone(&io), Rc::clone(&wake));
-        let now = core.now();
-        core.handle(now, Input::Opened { conn, from: without_flow(from) });
-        core.perform();
-        conn
-    };
+async fn serve(shared: Shared, Reopened { conn, io, wake }: Reopened) {
+    // One that is soon over again is not worth systemd's time.
+    let mut grown_up = pin!(tokio::time::sleep(KEEP_AFTER));
+    let mut is_young = shared.borrow().keeper.is_some();
     loop {
         let next = shared.borrow_mut().next(conn);
         let interest = match next {
@@ -100,7 +129,7 @@ async fn serve(shared: Shared, io: TcpStream, from: SocketAddr) {
                 continue;
             }
             Next::End(ending) => {
-                shared.borrow_mut().streams.remove(conn);
+                shared.borrow_mut().forget(conn);
                 if let Ending::Linger = ending {
                     linger(&io).await;
                 }
@@ -110,13 +139,20 @@ async fn serve(shared: Shared, io: TcpStream, from: SocketAddr) {
         let ready = tokio::select! {
             ready = io.ready(interest) => ready,
             () = wake.notified() => continue,
+            () = &mut grown_up, if is_young => {
+                is_young = false;
+                shared.borrow_mut().keep(conn);
+                continue;
+            }
         };
         let Ok(ready) = ready else {
             shared.borrow_mut().end(conn, "failed");
             continue;
         };
         if ready.is_writable() {
-            shared.borrow_mut().streams.write_more(conn);
+            let mut core = shared.borrow_mut();
+            core.streams.write_more(conn);
+            core.note_tails();
         }
         if ready.is_readable() || ready.is_read_closed() {
             let more = shared.borrow_mut().read(conn, &io);
@@ -147,9 +183,11 @@ async fn linger(io: &TcpStream) {
 
 impl Core {
     fn next(&mut self, conn: Conn) -> Next {
+        let frozen = self.streams.frozen;
         let Some(stream) = self.streams.get_mut(conn) else { return Next::End(Ending::Drop) };
         let goes_on = !stream.held.is_empty() && !stream.waits && stream.out.is_empty();
-        if stream.state == State::Open && goes_on {
+        let reads = stream.is_read_from() && !frozen;
+        if stream.state == State::Open && goes_on && !frozen {
             return Next::Resume;
         }
         match (stream.state, stream.out.len()) {
@@ -158,9 +196,9 @@ impl Core {
                 Next::End(Ending::Drop)
             }
             (State::Closing, 0) => Next::End(Ending::Linger),
-            (State::Open, 0) if stream.is_read_from() => Next::Read,
+            (State::Open, 0) if reads => Next::Read,
             (State::Open, 0) => Next::Wait,
-            (State::Open, _) if stream.is_read_from() => Next::ReadAndWrite,
+            (State::Open, _) if reads => Next::ReadAndWrite,
             (State::Open, _) => Next::Write,
             (State::Closing, _) => Next::Finish,
         }
@@ -178,6 +216,9 @@ impl Core {
 
     /// Reads what has come on a connection and answers it; whether there may be more.
     fn read(&mut self, conn: Conn, io: &TcpStream) -> bool {
+        if self.streams.frozen {
+            return false;
+        }
         let mut buffer = std::mem::take(&mut self.streams.read_buffer);
         let mut more = true;
         for _ in 0..READS_A_TURN {
@@ -231,25 +272,27 @@ impl Core {
         if let Some(stream) = self.streams.get_mut(held.conn) {
             stream.held = rest.to_vec();
             stream.waits = held.until_reply;
+            self.streams.changed.push(held.conn);
         }
+        self.note_tails();
     }
 
     /// Gives the hub what it held back before.
     fn resume(&mut self, conn: Conn) {
         let held = self.streams.get_mut(conn).map(|stream| std::mem::take(&mut stream.held));
+        self.streams.changed.push(conn);
         self.give(conn, &held.unwrap_or_default());
     }
 
-    /// Answers what has come on all connections, what is unfinished too, and closes them. Those whose peers
-    /// must first read what they asked for stay open.
+    /// Answers what has come on all connections. If nobody keeps them, what is unfinished too, and closes them; those
+    /// whose peers must first read what they asked for stay open.
     pub(super) fn drain_streams(&mut self, deadline: Moment) {
-        let open: Vec<(Conn, Rc<TcpStream>)> = (0..)
-            .zip(&self.streams.slots)
-            .filter_map(|(at, stream)| stream.as_ref().map(|stream| (Conn(at), Rc::clone(&stream.io))))
-            .collect();
+        let open: Vec<(Conn, Rc<TcpStream>)> =
+            self.streams.iter().map(|(conn, stream)| (conn, Rc::clone(&stream.io))).collect();
         for (conn, io) in open {
             while self.now() < deadline && self.drain_some(conn, &io) {}
-            if self.streams.get_mut(conn).is_some_and(Stream::is_read_from) {
+            let is_done = self.streams.get_mut(conn).is_some_and(Stream::is_read_from);
+            if is_done && self.keeper.is_none() {
                 let now = self.now();
                 self.handle(now, Input::HalfClosed { conn });
                 self.perform();

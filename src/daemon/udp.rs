@@ -28,6 +28,7 @@ const BATCHES_A_TURN: usize = 8;
 pub(super) struct Socket {
     io: AsyncFd<UdpSocket>,
     index: u16,
+    port: u16,
     /// Whether it listens on all addresses, so that each datagram must tell which it was sent to.
     wildcard: bool,
     is_v4: bool,
@@ -66,7 +67,7 @@ impl Sockets {
             reason = "std's socket keeps its descriptor, and that is all the successor asks; safe code cannot call it"
         )]
         let io = AsyncFd::with_interest(io, Interest::READABLE)?;
-        let socket = Rc::new(Socket { io, index, wildcard, is_v4 });
+        let socket = Rc::new(Socket { io, index, port: local.port(), wildcard, is_v4 });
         if free == self.slots.len() {
             self.slots.push(None);
         }
@@ -94,7 +95,11 @@ impl Sockets {
         self.sender.send(&actions.bytes, |to, via| {
             let came_by = slots.get(usize::from(via.socket)).and_then(Option::as_ref);
             let same_family = |socket: &&Rc<Socket>| socket.is_v4 == to.is_ipv4();
-            let socket = came_by.filter(same_family).or_else(|| slots.iter().flatten().find(same_family))?;
+            let same_port = |socket: &&Rc<Socket>| same_family(socket) && socket.port == via.port;
+            // Who came by a socket of the last run, or one that is gone, came by its port.
+            let others = || slots.iter().flatten();
+            let socket = came_by.filter(same_port).or_else(|| others().find(same_port));
+            let socket = socket.or_else(|| others().find(same_family))?;
             Some((socket.io.as_raw_fd(), via.local.filter(|_| socket.wildcard)))
         });
     }
@@ -204,7 +209,7 @@ impl Headers {
 
 /// Where a datagram came in, and whether it was sent to many.
 fn via(socket: &Socket, info: Option<&ControlMessageOwned>) -> (Via, bool) {
-    let mut via = Via { socket: socket.index, local: None, interface: 0 };
+    let mut via = Via { socket: socket.index, port: socket.port, local: None, interface: 0 };
     match info {
         Some(ControlMessageOwned::Ipv4PacketInfo(in_pktinfo { ipi_spec_dst, ipi_addr, .. })) => {
             via.local = Some(IpAddr::V4(u32::from_be(ipi_spec_dst.s_addr).into()));

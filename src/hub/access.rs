@@ -166,7 +166,7 @@ mod tests {
     fn strangers_and_the_hubs_own_sockets_are_not_admitted() {
         let settings =
             Settings { own: vec![socket("0.0.0.0:10125"), socket("10.0.0.1:10125")], ..Settings::default() };
-        let via = Via { socket: 0, local: Some("10.0.0.7".parse().unwrap()), interface: 0 };
+        let via = Via { socket: 0, port: 10125, local: Some("10.0.0.7".parse().unwrap()), interface: 0 };
         for (from, admitted) in [
             ("10.0.0.2:10125", true),
             ("10.0.0.1:5000", true),

@@ -14,8 +14,10 @@ pub struct Conn(pub u32);
 /// Where a datagram came in, and so where the answer goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Via {
-    /// The socket, by the number its shell chose.
+    /// The socket, by the number its shell chose. It holds for one run only.
     pub socket: u16,
+    /// The socket's port, by which it is found in the next run.
+    pub port: u16,
     /// The address it was sent to, if the socket listens on all of them.
     pub local: Option<IpAddr>,
     /// The interface it came in on; 0 if that does not matter.

@@ -5,7 +5,7 @@
 //! them into tables, as it likes. The encoding is postcard's: fixed by its specification, compact, and read back
 //! without a copy.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub enum Change<'a> {
     Clock {
         /// How long hubs have run on this state in all, in milliseconds.
         uptime_ms: u64,
-        /// The next number for a session or a mailbox; none is ever used twice.
+        /// The next number for a session, a mailbox or a place; none is ever used twice.
         next_id: u64,
     },
     /// A value, by its key.
@@ -105,19 +105,59 @@ pub enum Change<'a> {
         /// What it holds.
         content: Content<'a>,
     },
-    /// A mailbox watches a pattern, by both.
+    /// A mailbox, or a place without one, watches a pattern, by both.
     Watch {
-        /// The mailbox's number.
-        mailbox: u64,
+        /// The mailbox's number, or the place's.
+        owner: u64,
         /// The pattern.
         pattern: &'a str,
     },
-    /// A mailbox watches a pattern no longer.
+    /// A pattern is watched no longer.
     WatchGone {
-        /// The mailbox's number.
-        mailbox: u64,
+        /// The mailbox's number, or the place's.
+        owner: u64,
         /// The pattern.
         pattern: &'a str,
+    },
+    /// A client's place, by its number.
+    Place {
+        /// Its number.
+        id: u64,
+        /// The client's code.
+        code: &'a str,
+        /// Where it stands.
+        spot: Spot,
+        /// What pushes to it end with.
+        #[serde(with = "serde_bytes")]
+        ending: &'a [u8],
+        /// Whether its pushes go through its mailbox.
+        boxed: bool,
+    },
+    /// A client has left, and what its place watched with it.
+    PlaceGone {
+        /// The place's number.
+        id: u64,
+    },
+}
+
+/// Where a client stands, in words that hold in the next run too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Spot {
+    /// On a connection.
+    Tcp {
+        /// What it is called.
+        id: u64,
+    },
+    /// At an address.
+    Udp {
+        /// Which. An IPv6 scope is not kept with it.
+        to: SocketAddr,
+        /// The address of this machine that it talks to, if the socket listens on all of them.
+        local: Option<IpAddr>,
+        /// The port that it talks to.
+        port: u16,
+        /// The interface that it is reached on, which is its scope too; 0 if that does not matter.
+        interface: u32,
     },
 }
 

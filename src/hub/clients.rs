@@ -15,6 +15,8 @@ use crate::wire::{End, ErrorName, Refusal};
 /// One place.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Client {
+    /// The place's number in what is kept.
+    pub(super) id: u64,
     /// Where pushes go.
     pub(super) target: Target,
     /// How pushes end.
@@ -113,8 +115,16 @@ impl Clients {
     pub(super) fn join(&mut self, now: Moment, code: Code<'_>, target: Target, end: End) -> Joined {
         let peer = target.peer();
         let Some(slot) = self.find(code) else {
-            let client =
-                Client { target, end, mailbox: None, heard: now, due: None, moves: 0, moves_since: now };
+            let client = Client {
+                id: 0,
+                target,
+                end,
+                mailbox: None,
+                heard: now,
+                due: None,
+                moves: 0,
+                moves_since: now,
+            };
             let (slot, _) = self.directory.insert(code.as_str(), client);
             self.index(peer, slot);
             return Joined::New(slot);

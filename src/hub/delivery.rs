@@ -250,10 +250,11 @@ impl Hub {
         self.wake_mailbox(now, slot);
         self.journal.note(now, &self.mailboxes.row(slot)?);
         // What was watched without a mailbox is watched through it, and kept behind it.
-        let mailbox = self.mailboxes.get(slot)?.id;
+        let (owner, before) = (self.mailboxes.get(slot)?.id, self.clients.get(place)?.id);
         for pattern in self.watches.leave(place) {
             self.box_watches.watch(slot, &pattern, usize::MAX);
-            self.journal.note(now, &Change::Watch { mailbox, pattern: &pattern });
+            self.journal.note(now, &Change::Watch { owner, pattern: &pattern });
+            self.journal.note(now, &Change::WatchGone { owner: before, pattern: &pattern });
         }
         self.journal.hold();
         Some(slot)

@@ -172,6 +172,7 @@ impl Hub {
             Target::Tcp(_) => End::Lf,
             Target::Udp { .. } => end,
         };
+        let before = self.clients.find(code).and_then(|place| self.clients.get(place)).copied();
         let joined = self.clients.join(asker.now, code, asker.target, push_end);
         let from = asker.from;
         let place = match joined {
@@ -194,7 +195,9 @@ impl Hub {
             body.push(before);
             body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         }
-        if ack && let Some(mailbox) = self.join_mailbox(asker.now, place, asker.address()) {
+        let mailbox = if ack { self.join_mailbox(asker.now, place, asker.address()) } else { None };
+        self.note_place(asker.now, place, before);
+        if let Some(mailbox) = mailbox {
             body.push(b' ');
             body.extend_from_slice(
                 self.mailboxes.get(mailbox).map_or(b"", |mailbox| mailbox.name.as_bytes()),
@@ -212,12 +215,13 @@ impl Hub {
                 self.leave_mailbox(now, mailbox);
             }
             self.timers.reset(&mut client.due, None, Due::Place(place));
+            self.journal.note(now, &Change::PlaceGone { id: client.id });
             out.events.push(Event::Left { code, why });
         }
     }
 
     /// Sets when a place is asked whether it is idle: one over TCP lasts as long as its connection.
-    fn wake_place(&mut self, place: Slot) {
+    pub(super) fn wake_place(&mut self, place: Slot) {
         let Some(client) = self.clients.get_mut(place) else { return };
         let ends = match client.target {
             Target::Udp { .. } => Some(client.heard + self.settings.clients_idle),
@@ -254,21 +258,22 @@ impl Hub {
     ) -> Result<(), Refusal> {
         let place = asker.place.ok_or(JOIN_FIRST)?;
         let present = self.matching(pattern, self.settings.unread_bytes / 2).ok_or(TOO_MANY_VALUES)?;
-        let mailbox = self.clients.get(place).and_then(|client| client.mailbox);
+        let Some(client) = self.clients.get(place) else { return Err(JOIN_FIRST) };
+        let (mailbox, id) = (client.mailbox, client.id);
         let limit = self.settings.watches_per_client;
-        let added = match mailbox {
-            Some(mailbox) => self.box_watches.watch(mailbox, pattern.as_str(), limit),
-            None => self.watches.watch(place, pattern.as_str(), limit),
+        let (watches, slot, owner) = match mailbox.and_then(|slot| self.mailboxes.get(slot).zip(Some(slot))) {
+            Some((mailbox, slot)) => (&mut self.box_watches, slot, mailbox.id),
+            None => (&mut self.watches, place, id),
         };
-        if !added {
-            return Err(TOO_MANY_WATCHES);
+        if !watches.has(slot, pattern) {
+            if !watches.watch(slot, pattern.as_str(), limit) {
+                return Err(TOO_MANY_WATCHES);
+            }
+            self.journal.note(asker.now, &Change::Watch { owner, pattern: pattern.as_str() });
         }
         body.extend_from_slice(b"watching ");
         body.extend_from_slice(pattern.as_bytes());
         if let Some(mailbox) = mailbox {
-            if let Some(id) = self.mailboxes.get(mailbox).map(|mailbox| mailbox.id) {
-                self.journal.note(asker.now, &Change::Watch { mailbox: id, pattern: pattern.as_str() });
-            }
             for (_, key) in present {
                 self.post_key(asker.now, mailbox, &key, out);
             }
@@ -287,12 +292,14 @@ impl Hub {
     /// Watches a pattern no longer; whether it was watched.
     fn unwatch(&mut self, asker: &Asker, pattern: Pattern<'_>) -> Result<bool, Refusal> {
         let place = asker.place.ok_or(JOIN_FIRST)?;
-        let Some(slot) = self.clients.get(place).and_then(|client| client.mailbox) else {
-            return Ok(self.watches.unwatch(place, pattern));
-        };
-        let was_watched = self.box_watches.unwatch(slot, pattern);
-        if let Some(mailbox) = self.mailboxes.get(slot).map(|mailbox| mailbox.id).filter(|_| was_watched) {
-            self.journal.note(asker.now, &Change::WatchGone { mailbox, pattern: pattern.as_str() });
+        let Some(client) = self.clients.get(place) else { return Err(JOIN_FIRST) };
+        let (was_watched, owner) =
+            match client.mailbox.and_then(|slot| self.mailboxes.get(slot).zip(Some(slot))) {
+                Some((mailbox, slot)) => (self.box_watches.unwatch(slot, pattern), mailbox.id),
+                None => (self.watches.unwatch(place, pattern), client.id),
+            };
+        if was_watched {
+            self.journal.note(asker.now, &Change::WatchGone { owner, pattern: pattern.as_str() });
         }
         Ok(was_watched)
     }

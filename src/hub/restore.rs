@@ -6,6 +6,7 @@ use super::Hub;
 use super::change::{Change, Damage};
 use super::directory::Slot;
 use super::mailbox::Letter;
+use super::places::Absent;
 use super::settings::Settings;
 use crate::moment::Moment;
 use crate::names::{Code, Key, Pattern, Ticket};
@@ -16,7 +17,8 @@ use crate::wire::Number;
 struct Known {
     sessions: BTreeMap<u64, Slot>,
     mailboxes: BTreeMap<u64, Slot>,
-    /// Sessions and mailboxes that are gone, which share their numbers: a row of one comes from a batch that is
+    places: BTreeMap<u64, Absent>,
+    /// Sessions, mailboxes and places that are gone, which share their numbers: a row of one comes from a batch that is
     /// there twice.
     deleted: BTreeSet<u64>,
 }
@@ -40,6 +42,7 @@ impl Hub {
         for change in Change::read(batches) {
             hub.take(now, &change?, &mut known)?;
         }
+        hub.absent = known.places.into_values().collect();
         hub.journal.keep();
         hub.wake_restored(now);
         Ok(hub)
@@ -79,7 +82,9 @@ impl Hub {
             | Change::MailboxGone { .. }
             | Change::Letter { .. }
             | Change::Watch { .. }
-            | Change::WatchGone { .. } => return self.take_mail(now, change, known).ok_or(MAILBOX),
+            | Change::WatchGone { .. }
+            | Change::Place { .. }
+            | Change::PlaceGone { .. } => return self.take_mail(now, change, known).ok_or(MAILBOX),
         }
         Ok(())
     }
@@ -90,8 +95,9 @@ impl Hub {
             Change::Mailbox { id, .. }
             | Change::Delivery { mailbox: id, .. }
             | Change::Letter { mailbox: id, .. }
-            | Change::Watch { mailbox: id, .. }
-            | Change::WatchGone { mailbox: id, .. }
+            | Change::Watch { owner: id, .. }
+            | Change::WatchGone { owner: id, .. }
+            | Change::Place { id, .. }
                 if known.deleted.contains(&id) => {}
             Change::Mailbox { id, code, name, opener, left_ms } => {
                 // Whose client was there when the hub ended is as if that had left now.
@@ -120,11 +126,25 @@ impl Hub {
             Change::Letter { mailbox, number, ref content } => {
                 self.mailboxes.restore_letter(find(known, mailbox)?, number, Letter::restore(content))?;
             }
-            Change::Watch { mailbox, pattern } => {
-                self.box_watches.watch(find(known, mailbox)?, pattern, usize::MAX).then_some(())?;
+            Change::Watch { owner, pattern } => match known.places.get_mut(&owner) {
+                Some(place) => place.watch(pattern)?,
+                None => {
+                    self.box_watches.watch(find(known, owner)?, pattern, usize::MAX).then_some(())?;
+                }
+            },
+            Change::WatchGone { owner, pattern } => match known.places.get_mut(&owner) {
+                Some(place) => place.unwatch(pattern),
+                None => {
+                    self.box_watches.unwatch(find(known, owner)?, Pattern::parse(pattern.as_bytes())?);
+                }
+            },
+            Change::Place { id, .. } => {
+                let place = Absent::read(change, known.places.remove(&id))?;
+                known.places.insert(id, place);
             }
-            Change::WatchGone { mailbox, pattern } => {
-                self.box_watches.unwatch(find(known, mailbox)?, Pattern::parse(pattern.as_bytes())?);
+            Change::PlaceGone { id } => {
+                known.deleted.insert(id);
+                known.places.remove(&id);
             }
             Change::Clock { .. }
             | Change::Value { .. }
@@ -150,4 +170,4 @@ impl Hub {
 
 const NAME: Damage = Damage("a name is none");
 const SESSION: Damage = Damage("a session contradicts itself");
-const MAILBOX: Damage = Damage("a mailbox contradicts itself");
+const MAILBOX: Damage = Damage("a mailbox or a place contradicts itself");

@@ -7,19 +7,30 @@ use super::actions::{Action, Actions, Conn, Event, Target};
 use super::brake::Brake;
 use super::tally::Tally;
 use super::timers::Due;
-use super::{Asker, Hub};
+use super::{Asker, Hub, Resumed};
 use crate::limits::STREAM_TURN_BYTES;
 use crate::moment::Moment;
-use crate::wire::{End, ErrorName, Frame, Message, Patience, Refusal, Reply, Stream};
+use crate::wire::{End, ErrorName, Frame, Message, Patience, Refusal, Reply, Rest, Stream};
 
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection {
+    /// What it is called in what is kept.
+    id: u64,
     from: SocketAddr,
     stream: Stream,
+    /// What the stream held when it was last put back.
+    rest: Rest,
     heard: Moment,
     quiet_due: Option<Moment>,
     silent_due: Option<Moment>,
+}
+
+impl Connection {
+    fn new(now: Moment, id: u64, from: SocketAddr) -> Self {
+        let (stream, rest) = (Stream::default(), Rest::Nothing);
+        Self { id, from, stream, rest, heard: now, quiet_due: None, silent_due: None }
+    }
 }
 
 /// All connections, each at its number.
@@ -27,15 +38,24 @@ pub(super) struct Connection {
 pub(super) struct Streams {
     connections: Vec<Option<Connection>>,
     addresses: Tally,
+    /// Whether somebody asks for the next.
+    watched: bool,
+    /// Those whose unfinished lines have changed.
+    changed: Vec<Conn>,
 }
 
 impl Streams {
     pub(super) fn new(seed: u64) -> Self {
-        Self { connections: Vec::new(), addresses: Tally::new(seed) }
+        Self { connections: Vec::new(), addresses: Tally::new(seed), watched: false, changed: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
         self.addresses.total()
+    }
+
+    /// What a connection is called in what is kept.
+    pub(super) fn id(&self, conn: Conn) -> Option<u64> {
+        Some(self.connections.get(conn.0 as usize)?.as_ref()?.id)
     }
 
     fn get_mut(&mut self, conn: Conn) -> Option<&mut Connection> {
@@ -68,7 +88,7 @@ enum Cause<'a> {
 }
 
 impl Hub {
-    pub(super) fn opened(&mut self, now: Moment, conn: Conn, from: SocketAddr, out: &mut Actions) {
+    pub(super) fn opened(&mut self, now: Moment, conn: Conn, id: u64, from: SocketAddr, out: &mut Actions) {
         self.counters.connections += 1;
         if !self.settings.networks.contains(from.ip()) {
             self.counters.strangers += 1;
@@ -81,11 +101,8 @@ impl Hub {
             out.list.push(Action::Close(conn));
             return;
         }
-        let mut connection =
-            Connection { from, stream: Stream::default(), heard: now, quiet_due: None, silent_due: None };
-        let silent = self.settings.guest_idle.map(|idle| now + idle);
-        self.timers.reset(&mut connection.silent_due, silent, Due::Silent(conn));
-        self.streams.insert(conn, connection);
+        self.streams.insert(conn, Connection::new(now, id, from));
+        self.wake_stream(conn);
         if !self.settings.text_greeting.is_empty() {
             let greeting = [self.settings.text_greeting.as_bytes(), End::Lf.as_bytes()].concat();
             out.reply(Target::Tcp(conn), &greeting);
@@ -94,11 +111,42 @@ impl Hub {
 
     /// Sets anew when each connection is asked whether it is silent.
     pub(super) fn wake_streams(&mut self) {
-        for (at, connection) in (0..).zip(&mut self.streams.connections) {
-            let Some(connection) = connection else { continue };
-            let silent = self.settings.guest_idle.map(|idle| connection.heard + idle);
-            self.timers.reset(&mut connection.silent_due, silent, Due::Silent(Conn(at)));
+        for (at, _) in (0..).zip(0..self.streams.connections.len()) {
+            self.wake_stream(Conn(at));
         }
+    }
+
+    fn wake_stream(&mut self, conn: Conn) {
+        let Some(connection) = self.streams.get_mut(conn) else { return };
+        let silent = self.settings.guest_idle.map(|idle| connection.heard + idle);
+        self.timers.reset(&mut connection.silent_due, silent, Due::Silent(conn));
+    }
+
+    /// A connection that outlived the hub before is here again; nobody is thrown out, even where a limit is now lower.
+    pub(super) fn reopened(&mut self, now: Moment, resumed: &Resumed<'_>) {
+        let &Resumed { conn, id, from, stream } = resumed;
+        self.streams.addresses.add(from.ip(), usize::MAX);
+        self.streams.insert(conn, Connection::new(now, id, from));
+        self.wake_stream(conn);
+        let stream = Stream::read(stream, self.settings.max_message_bytes);
+        self.resume_stream(now, conn, stream);
+    }
+
+    /// What has been said on this connection and was not understood yet, in bytes that [`Self::resume`] takes.
+    #[must_use]
+    pub fn unfinished(&self, conn: Conn) -> Option<Vec<u8>> {
+        self.streams.connections.get(conn.0 as usize)?.as_ref().map(|connection| connection.stream.to_bytes())
+    }
+
+    /// The connections where [`Self::unfinished`] has become something else since this was asked last, each maybe more than
+    /// once.
+    pub fn take_changed_streams(&mut self) -> impl Iterator<Item = Conn> {
+        self.streams.changed.drain(..)
+    }
+
+    /// Lets [`Self::take_changed_streams`] be asked, and must then be.
+    pub fn watch_streams(&mut self) {
+        self.streams.watched = true;
     }
 
     pub(super) fn stream(&mut self, now: Moment, conn: Conn, bytes: &[u8], out: &mut Actions) {
@@ -193,19 +241,24 @@ impl Hub {
         if asker.closes || matches!(cause, Cause::HalfClose) {
             self.hang_up(now, conn, "closed", out);
         } else {
-            self.resume(now, conn, stream);
+            self.resume_stream(now, conn, stream);
         }
     }
 
     /// Puts the stream back and sets the deadline of what is unfinished in it.
-    fn resume(&mut self, now: Moment, conn: Conn, stream: Stream) {
+    fn resume_stream(&mut self, now: Moment, conn: Conn, stream: Stream) {
         let due = match stream.patience() {
             Some(Patience::Quiets(quiets)) => Some(now + self.settings.text_quiet * quiets),
             Some(Patience::Forever) | None => None,
         };
         let Some(connection) = self.streams.get_mut(conn) else { return };
+        let rest = stream.rest();
+        let changed = rest == Rest::Something || rest != core::mem::replace(&mut connection.rest, rest);
         connection.stream = stream;
         self.timers.reset(&mut connection.quiet_due, due, Due::Quiet(conn));
+        if changed && self.streams.watched {
+            self.streams.changed.push(conn);
+        }
     }
 
     fn frame(&mut self, asker: &mut Asker, frame: Frame<'_>, replies: &mut Vec<u8>, out: &mut Actions) {

@@ -46,6 +46,12 @@ impl Watches {
         true
     }
 
+    /// Whether a client watches a pattern.
+    pub(super) fn has(&self, client: Slot, pattern: Pattern<'_>) -> bool {
+        let own = self.by_client.get(client.index());
+        own.is_some_and(|own| own.iter().any(|other| **other == *pattern.as_str()))
+    }
+
     /// Removes a pattern; whether it was watched.
     pub(super) fn unwatch(&mut self, client: Slot, pattern: Pattern<'_>) -> bool {
         if let Some(own) = self.by_client.get_mut(client.index()) {

@@ -1,8 +1,10 @@
 //! Cuts a stream of bytes into lines, whether its peer ends them or not (protocol, sections 1 and 8).
 
-use super::End;
 use core::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
+
+use super::End;
 use super::line::{self, begins_like_http, ends_like_http, is_http, skip_nuls};
 use super::request::Word;
 use super::tag::Tag;
@@ -70,7 +72,7 @@ pub fn patience(partial: &[u8], seen_lf: bool) -> Patience {
 }
 
 /// What is remembered of a line that is too long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct TooLong {
     /// Its last byte so far, to tell CR LF from LF.
     last: u8,
@@ -79,7 +81,7 @@ struct TooLong {
 }
 
 /// What a stream has said without any line end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Cut {
     /// Nothing.
     #[default]
@@ -90,8 +92,19 @@ enum Cut {
     Http,
 }
 
+/// What a stream holds between two pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// Nothing: no line end has come yet, nor anything else.
+    Nothing,
+    /// Nothing but the knowledge that its lines end.
+    Ended,
+    /// The start of a line, or what must be known of those before it.
+    Something,
+}
+
 /// The state of one stream. An idle stream holds no memory but itself.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Stream {
     /// The start of a line whose end has not come.
     partial: Vec<u8>,
@@ -106,6 +119,30 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// What it holds.
+    #[must_use]
+    pub fn rest(&self) -> Rest {
+        let has_more = self.cut != Cut::No || self.http || self.too_long.is_some();
+        match (has_more || !self.partial.is_empty(), self.seen_lf) {
+            (true, _) => Rest::Something,
+            (false, true) => Rest::Ended,
+            (false, false) => Rest::Nothing,
+        }
+    }
+
+    /// Its state, for [`Self::read`].
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    /// The stream whose state these bytes are; a new one if they are none, or hold a longer line than is allowed.
+    #[must_use]
+    pub fn read(bytes: &[u8], max_bytes: usize) -> Self {
+        let stream: Self = postcard::from_bytes(bytes).unwrap_or_default();
+        if content_length(&stream.partial) > max_bytes { Self::default() } else { stream }
+    }
+
     /// Takes bytes as they come and yields every line that they finish, in order, until it is told to stop.
     /// Lines that lie whole in `bytes` are yielded in place. After [`Frame::Http`] nothing more is yielded.
     ///

@@ -32,6 +32,14 @@ impl End {
         }
     }
 
+    /// The end that these bytes are.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        [Self::None, Self::Lf, Self::CrLf, Self::Cr, Self::Nul]
+            .into_iter()
+            .find(|end| end.as_bytes() == bytes)
+    }
+
     /// Splits the end from a line that is given without its LF.
     pub(super) fn split(line: &[u8], lf: bool) -> (&[u8], Self) {
         match (line.strip_suffix(b"\r"), lf) {

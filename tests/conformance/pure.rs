@@ -87,13 +87,13 @@ fn whose(conn: Conn) -> char {
 impl World for Pure {
     fn send(&mut self, who: char, bytes: &[u8], half_close: bool) {
         if "UV".contains(who) {
-            let via = Via { socket: 0, local: None, interface: 0 };
+            let via = Via { socket: 0, port: 10125, local: None, interface: 0 };
             return self.handle(Input::Datagram { from: address(who), via, to_many: false, bytes });
         }
         let conn = conn(who);
         if let std::collections::btree_map::Entry::Vacant(e) = self.streams.entry(who) {
             e.insert((Vec::new(), true));
-            self.handle(Input::Opened { conn, from: address(who) });
+            self.handle(Input::Opened { conn, id: 0, from: address(who) });
         }
         self.handle(Input::Stream { conn, bytes });
         if half_close {

@@ -32,13 +32,18 @@ fn apply(rows: &mut BTreeMap<Place, Vec<u8>>, change: &Change<'_>) {
             (5, mailbox, 0, none())
         }
         Change::Letter { mailbox, number, .. } => (6, mailbox, number, none()),
-        Change::Watch { mailbox, pattern } => (7, mailbox, 0, pattern.to_owned()),
+        Change::Place { id, .. } => (7, id, 0, none()),
+        Change::Watch { owner, pattern } => (8, owner, 0, pattern.to_owned()),
         Change::ValueGone { key } => {
             rows.remove(&(1, 0, 0, key.to_owned()));
             return;
         }
-        Change::WatchGone { mailbox, pattern } => {
-            rows.remove(&(7, mailbox, 0, pattern.to_owned()));
+        Change::PlaceGone { id } => {
+            rows.retain(|place, _| !(matches!(place.0, 7 | 8) && place.1 == id));
+            return;
+        }
+        Change::WatchGone { owner, pattern } => {
+            rows.remove(&(8, owner, 0, pattern.to_owned()));
             return;
         }
         Change::SessionGone { id } => {
@@ -46,7 +51,7 @@ fn apply(rows: &mut BTreeMap<Place, Vec<u8>>, change: &Change<'_>) {
             return;
         }
         Change::MailboxGone { id } => {
-            rows.retain(|place, _| !(matches!(place.0, 4..=7) && place.1 == id));
+            rows.retain(|place, _| !(matches!(place.0, 4..=6 | 8) && place.1 == id));
             return;
         }
     };

@@ -163,7 +163,7 @@ impl World {
         }
         link.conn = Some(conn);
         self.trace.note(self.now, "opened", u64::from(conn.0), b"");
-        self.with_hub(None, |hub, now, out| hub.handle(now, Input::Opened { conn, from }, out))
+        self.with_hub(None, |hub, now, out| hub.handle(now, Input::Opened { conn, id: number, from }, out))
     }
 
     /// A client sends bytes on its connection.

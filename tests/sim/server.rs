@@ -13,7 +13,7 @@ use super::plan::{MILLI, Micros, wait};
 use super::world::{Commit, Event, World};
 
 /// Where everything comes in.
-pub const VIA: Via = Via { socket: 0, local: None, interface: 0 };
+pub const VIA: Via = Via { socket: 0, port: 10125, local: None, interface: 0 };
 /// Whoever looks at the hub's values from outside the network.
 const PROBE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
 

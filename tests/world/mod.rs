@@ -20,7 +20,7 @@ pub fn peer(n: u8) -> SocketAddr {
     SocketAddr::new(IpAddr::from([192, 168, 0, n]), 5000)
 }
 
-pub const VIA: Via = Via { socket: 0, local: None, interface: 0 };
+pub const VIA: Via = Via { socket: 0, port: 10125, local: None, interface: 0 };
 
 impl World {
     pub fn new() -> Self {
@@ -48,7 +48,7 @@ impl World {
     }
 
     pub fn open(&mut self, conn: u32) -> String {
-        self.handle(Input::Opened { conn: Conn(conn), from: peer(200) });
+        self.handle(Input::Opened { conn: Conn(conn), id: conn.into(), from: peer(200) });
         self.on(conn)
     }
 

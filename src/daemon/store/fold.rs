@@ -15,6 +15,10 @@ pub(super) fn apply(tables: &Connection, batches: &[u8], tally: &mut Tally) -> R
     for (key, change) in newest(batches)? {
         match change {
             Change::ValueGone { .. } | Change::WatchGone { .. } => row::remove(tables, key, tally)?,
+            Change::PlaceGone { id } => {
+                row::remove(tables, key, tally)?;
+                row::remove_watches(tables, id, tally)?;
+            }
             Change::SessionGone { id } => {
                 row::remove(tables, key, tally)?;
                 row::remove_replies(tables, id, tally)?;
@@ -33,6 +37,7 @@ pub(super) fn apply(tables: &Connection, batches: &[u8], tally: &mut Tally) -> R
             | Change::Reply { .. }
             | Change::Mailbox { .. }
             | Change::Letter { .. }
+            | Change::Place { .. }
             | Change::Watch { .. } => row::put(tables, &change, tally)?,
         }
     }
@@ -51,20 +56,24 @@ fn newest(batches: &[u8]) -> Result<BTreeMap<Key<'_>, Change<'_>>, Trouble> {
         newest.insert(Key::of(&change), change);
     }
     let mut newest: BTreeMap<_, _> = newest.into_iter().collect();
-    let (mut sessions, mut mailboxes, mut acked) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
+    let (mut sessions, mut mailboxes, mut places) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut acked = BTreeMap::new();
     for change in newest.values() {
         if let Change::SessionGone { id } = *change {
             sessions.insert(id);
         } else if let Change::MailboxGone { id } = *change {
             mailboxes.insert(id);
+        } else if let Change::PlaceGone { id } = *change {
+            places.insert(id);
         } else if let Change::Delivery { mailbox, acked: up_to, .. } = *change {
             acked.insert(mailbox, up_to);
         }
     }
     newest.retain(|key, _| match *key {
-        Key::Clock | Key::Value(_) | Key::Session(_) | Key::Mailbox(_) => true,
+        Key::Clock | Key::Value(_) | Key::Session(_) | Key::Mailbox(_) | Key::Place(_) => true,
         Key::Reply { session, .. } => !sessions.contains(&session),
-        Key::Delivery(mailbox) | Key::Watch { mailbox, .. } => !mailboxes.contains(&mailbox),
+        Key::Delivery(mailbox) => !mailboxes.contains(&mailbox),
+        Key::Watch { owner, .. } => !mailboxes.contains(&owner) && !places.contains(&owner),
         Key::Letter { mailbox, number } => {
             !mailboxes.contains(&mailbox) && acked.get(&mailbox).is_none_or(|&acked| number > acked)
         }

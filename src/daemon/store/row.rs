@@ -6,7 +6,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Params, Row, params};
 
 use super::Trouble;
-use crate::hub::{Change, Content};
+use crate::hub::{Change, Content, Spot};
 use crate::limits::SESSION_WINDOW;
 
 /// Which row a change is about. The order is that in which rows are written and read: what others belong to first.
@@ -19,7 +19,8 @@ pub(super) enum Key<'a> {
     Mailbox(u64),
     Delivery(u64),
     Letter { mailbox: u64, number: u64 },
-    Watch { mailbox: u64, pattern: &'a str },
+    Place(u64),
+    Watch { owner: u64, pattern: &'a str },
 }
 
 impl<'a> Key<'a> {
@@ -32,9 +33,10 @@ impl<'a> Key<'a> {
             Change::Mailbox { id, .. } | Change::MailboxGone { id } => Self::Mailbox(id),
             Change::Delivery { mailbox, .. } => Self::Delivery(mailbox),
             Change::Letter { mailbox, number, .. } => Self::Letter { mailbox, number },
-            Change::Watch { mailbox, pattern } | Change::WatchGone { mailbox, pattern } => {
-                Self::Watch { mailbox, pattern }
+            Change::Watch { owner, pattern } | Change::WatchGone { owner, pattern } => {
+                Self::Watch { owner, pattern }
             }
+            Change::Place { id, .. } | Change::PlaceGone { id } => Self::Place(id),
         }
     }
 }
@@ -102,14 +104,27 @@ pub(super) fn put(tables: &Connection, change: &Change<'_>, tally: &mut Tally) -
             let row = params![mailbox, number, sender, key, push.map(shown), crc];
             insert(tables, "INSERT INTO letter VALUES (?, ?, ?, ?, ?, ?)", row)?;
         }
-        Change::Watch { mailbox, pattern } => {
-            let row = params![mailbox.cast_signed(), pattern, crc];
+        Change::Watch { owner, pattern } => {
+            let row = params![owner.cast_signed(), pattern, crc];
             insert(tables, "INSERT INTO watch VALUES (?, ?, ?)", row)?;
+        }
+        Change::Place { id, code, spot, ending, boxed } => {
+            let (conn, address, local, port, interface) = match spot {
+                Spot::Tcp { id } => (Some(id.cast_signed()), None, None, None, None),
+                Spot::Udp { to, local, port, interface } => {
+                    let local = local.map(|local| local.to_string());
+                    (None, Some(to.to_string()), local, Some(port), Some(interface))
+                }
+            };
+            let id = id.cast_signed();
+            let row = params![id, code, conn, address, local, port, interface, shown(ending), boxed, crc];
+            insert(tables, "INSERT INTO place VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)?;
         }
         Change::ValueGone { .. }
         | Change::SessionGone { .. }
         | Change::MailboxGone { .. }
-        | Change::WatchGone { .. } => return Err(rusqlite::Error::InvalidQuery),
+        | Change::WatchGone { .. }
+        | Change::PlaceGone { .. } => return Err(rusqlite::Error::InvalidQuery),
     }
     tally.add(crc);
     Ok(())
@@ -138,9 +153,12 @@ pub(super) fn remove(tables: &Connection, key: Key<'_>, tally: &mut Tally) -> ru
             let sql = "DELETE FROM letter WHERE mailbox = ? AND number = ? RETURNING crc";
             delete(tables, sql, [mailbox.cast_signed(), number.cast_signed()], tally)
         }
-        Key::Watch { mailbox, pattern } => {
-            let sql = "DELETE FROM watch WHERE mailbox = ? AND pattern = ? RETURNING crc";
-            delete(tables, sql, params![mailbox.cast_signed(), pattern], tally)
+        Key::Place(id) => {
+            delete(tables, "DELETE FROM place WHERE id = ? RETURNING crc", [id.cast_signed()], tally)
+        }
+        Key::Watch { owner, pattern } => {
+            let sql = "DELETE FROM watch WHERE owner = ? AND pattern = ? RETURNING crc";
+            delete(tables, sql, params![owner.cast_signed(), pattern], tally)
         }
     }
 }
@@ -154,7 +172,12 @@ pub(super) fn remove_replies(tables: &Connection, session: u64, tally: &mut Tall
 pub(super) fn remove_contents(tables: &Connection, mailbox: u64, tally: &mut Tally) -> rusqlite::Result<()> {
     remove(tables, Key::Delivery(mailbox), tally)?;
     remove_letters(tables, mailbox, u64::MAX, tally)?;
-    delete(tables, "DELETE FROM watch WHERE mailbox = ? RETURNING crc", [mailbox.cast_signed()], tally)
+    remove_watches(tables, mailbox, tally)
+}
+
+/// Removes what a mailbox or a place watches.
+pub(super) fn remove_watches(tables: &Connection, owner: u64, tally: &mut Tally) -> rusqlite::Result<()> {
+    delete(tables, "DELETE FROM watch WHERE owner = ? RETURNING crc", [owner.cast_signed()], tally)
 }
 
 /// Removes a mailbox's letters up to this one.
@@ -193,7 +216,7 @@ fn shown(bytes: &[u8]) -> ToSqlOutput<'_> {
 pub(super) type Table = (&'static str, for<'r> fn(&'r Row<'_>) -> Result<Change<'r>, Trouble>);
 
 /// All tables, what others belong to first. Each row's last column is its checksum.
-pub(super) const TABLES: [Table; 8] = [
+pub(super) const TABLES: [Table; 9] = [
     ("SELECT uptime_ms, next_id, crc FROM clock", |row| {
         Ok(Change::Clock { uptime_ms: number(row, 0)?, next_id: number(row, 1)? })
     }),
@@ -218,8 +241,12 @@ pub(super) const TABLES: [Table; 8] = [
         Ok(Change::Delivery { mailbox: number(row, 0)?, sent: number(row, 1)?, acked: number(row, 2)? })
     }),
     ("SELECT mailbox, number, sender, key, push, crc FROM letter ORDER BY mailbox, number", letter),
-    ("SELECT mailbox, pattern, crc FROM watch ORDER BY mailbox, pattern", |row| {
-        Ok(Change::Watch { mailbox: number(row, 0)?, pattern: name(row, 1)? })
+    (
+        "SELECT id, code, conn, address, local, port, interface, ending, boxed, crc FROM place ORDER BY id",
+        place,
+    ),
+    ("SELECT owner, pattern, crc FROM watch ORDER BY owner, pattern", |row| {
+        Ok(Change::Watch { owner: number(row, 0)?, pattern: name(row, 1)? })
     }),
 ];
 
@@ -252,6 +279,21 @@ fn letter<'r>(row: &'r Row<'_>) -> Result<Change<'r>, Trouble> {
         (true, true, _) | (false, false, _) | (false, true, true) => return Err(wrong()),
     };
     Ok(Change::Letter { mailbox: number(row, 0)?, number: number(row, 1)?, content })
+}
+
+fn place<'r>(row: &'r Row<'_>) -> Result<Change<'r>, Trouble> {
+    let spot = if is_null(row, 3)? {
+        Spot::Tcp { id: number(row, 2)? }
+    } else {
+        Spot::Udp {
+            to: name(row, 3)?.parse().map_err(|_| wrong())?,
+            local: if is_null(row, 4)? { None } else { Some(address(row, 4)?) },
+            port: number(row, 5)?.try_into().map_err(|_| wrong())?,
+            interface: number(row, 6)?.try_into().map_err(|_| wrong())?,
+        }
+    };
+    let (id, code) = (number(row, 0)?, name(row, 1)?);
+    Ok(Change::Place { id, code, spot, ending: bytes(row, 7)?, boxed: number(row, 8)? != 0 })
 }
 
 fn wrong() -> Trouble {

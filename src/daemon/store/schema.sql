@@ -72,9 +72,22 @@ CREATE TABLE letter (
   PRIMARY KEY (mailbox, number)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE place (
+  id INTEGER PRIMARY KEY,
+  code TEXT NOT NULL,
+  conn INTEGER,      -- over TCP the connection's name in systemd's descriptor store
+  address TEXT,      -- over UDP the client's address and port,
+  local TEXT,        -- this machine's,
+  port INTEGER,      -- and the interface
+  interface INTEGER,
+  ending ANY NOT NULL,
+  boxed INTEGER NOT NULL,
+  crc INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE watch (
-  mailbox INTEGER NOT NULL,
+  owner INTEGER NOT NULL, -- a mailbox, or a place that has none
   pattern TEXT NOT NULL,
   crc INTEGER NOT NULL,
-  PRIMARY KEY (mailbox, pattern)
+  PRIMARY KEY (owner, pattern)
 ) STRICT, WITHOUT ROWID;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::ledger::beside;
 use super::writer::Failure;
 use super::*;
-use crate::hub::{Change, Content};
+use crate::hub::{Change, Content, Spot};
 use model::{Hub, Model};
 
 mod damage;
@@ -54,7 +54,7 @@ fn close(store: Store) {
 fn one_of_each() -> Vec<Change<'static>> {
     let place = Some((3, u64::MAX));
     vec![
-        Change::Clock { uptime_ms: 1000, next_id: 3 },
+        Change::Clock { uptime_ms: 1000, next_id: 4 },
         value("a", b"20.5"),
         Change::Session {
             id: 1,
@@ -71,7 +71,15 @@ fn one_of_each() -> Vec<Change<'static>> {
         Change::Letter { mailbox: 2, number: 2, content: Content::Key { key: "a" } },
         Change::Letter { mailbox: 2, number: 3, content: Content::Told { key: "a", push: b"VAL a 1" } },
         Change::Letter { mailbox: 2, number: 4, content: Content::Text { sender: "bob", push: b"MSG hi" } },
-        Change::Watch { mailbox: 2, pattern: "room/*" },
+        Change::Watch { owner: 2, pattern: "room/*" },
+        Change::Place {
+            id: 3,
+            code: "carl",
+            spot: Spot::Udp { to: (MAKER, 9).into(), local: Some(MAKER), port: 10_125, interface: 2 },
+            ending: b"\r\n",
+            boxed: false,
+        },
+        Change::Watch { owner: 3, pattern: "*" },
     ]
 }
 
@@ -186,7 +194,7 @@ fn every_table_is_read_by_plain_sql() {
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
     let expected: &[(&str, &[&str])] = &[
-        ("SELECT uptime_ms || ' ' || next_id FROM clock", &["1000 3"]),
+        ("SELECT uptime_ms || ' ' || next_id FROM clock", &["1000 4"]),
         (
             "SELECT key || '=' || text || ' by ' || maker FROM value WHERE typeof(text) = 'text'",
             &["a=20.5 by 192.168.1.17"],
@@ -206,8 +214,9 @@ fn every_table_is_read_by_plain_sql() {
             "SELECT number || coalesce(' from ' || sender, ' of ' || key) || coalesce(': ' || push, '') FROM letter",
             &["2 of a", "3 of a: VAL a 1", "4 from bob: MSG hi"],
         ),
-        ("SELECT pattern FROM watch", &["room/*"]),
-        ("SELECT version || ' ' || fold || ' ' || row_count FROM file", &["1 1 11"]),
+        ("SELECT pattern FROM watch", &["room/*", "*"]),
+        ("SELECT code || ' ' || address || ' ' || port FROM place", &["carl 192.168.1.17:9 10125"]),
+        ("SELECT version || ' ' || fold || ' ' || row_count FROM file", &["1 1 13"]),
         ("SELECT 'none' WHERE NOT EXISTS (SELECT * FROM batch)", &["none"]),
     ];
     for (sql, rows) in expected {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::super::ledger::Ledger;
 use super::quick_directory;
 use crate::config::Sync;
-use crate::hub::{Change, Content};
+use crate::hub::{Change, Content, Spot};
 
 /// Each row by its table, owner, number and name, as it is written in a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,13 +42,23 @@ impl Model {
                 (('d', mailbox, 0, none()), Some('m'))
             }
             Change::Letter { mailbox, number, .. } => (('l', mailbox, number, none()), Some('m')),
-            Change::Watch { mailbox, pattern } => (('w', mailbox, 0, pattern.to_owned()), Some('m')),
+            Change::Place { id, .. } => (('p', id, 0, none()), None),
+            Change::Watch { owner, pattern } => {
+                let belongs_to = if self.0.contains_key(&('p', owner, 0, none())) { 'p' } else { 'm' };
+                (('w', owner, 0, pattern.to_owned()), Some(belongs_to))
+            }
             Change::ValueGone { key } => {
                 self.0.remove(&('v', 0, 0, key.to_owned()));
                 return;
             }
-            Change::WatchGone { mailbox, pattern } => {
-                self.0.remove(&('w', mailbox, 0, pattern.to_owned()));
+            Change::WatchGone { owner, pattern } => {
+                self.0.remove(&('w', owner, 0, pattern.to_owned()));
+                return;
+            }
+            Change::PlaceGone { id } => {
+                for table in ['p', 'w'] {
+                    self.forget((table, id, 0), (table, id + 1, 0));
+                }
                 return;
             }
             Change::SessionGone { id } => {
@@ -94,6 +104,7 @@ pub(super) struct Hub {
     sessions: Vec<(u64, u64)>,
     /// Each with its last letter and the last that was acknowledged.
     mailboxes: Vec<(u64, u64, u64)>,
+    places: Vec<u64>,
 }
 
 /// What happens, which of several it happens to, and with what.
@@ -117,7 +128,8 @@ impl Hub {
         let name = format!("name/{}", which % 8);
         let session = usize::from(which).checked_rem(self.sessions.len());
         let mailbox = usize::from(which).checked_rem(self.mailboxes.len());
-        match (what % 16, session, mailbox) {
+        let place = usize::from(which).checked_rem(self.places.len());
+        match (what % 20, session, mailbox) {
             (0 | 1, ..) => Change::Value { key: &name, text: &bytes, maker }.write(batch),
             (2, ..) => Change::ValueGone { key: &name }.write(batch),
             (3, ..) => {
@@ -162,13 +174,50 @@ impl Hub {
                 *acked = last.saturating_sub(u64::from(with % 3)).max(*acked);
                 Change::Delivery { mailbox: *mailbox, sent: *last, acked: *acked }.write(batch);
             }
-            (14, _, Some(at)) => Change::Watch { mailbox: self.mailboxes[at].0, pattern: &name }.write(batch),
+            (14, _, Some(at)) => Change::Watch { owner: self.mailboxes[at].0, pattern: &name }.write(batch),
             (15, _, Some(at)) => {
-                Change::WatchGone { mailbox: self.mailboxes[at].0, pattern: &name }.write(batch);
+                Change::WatchGone { owner: self.mailboxes[at].0, pattern: &name }.write(batch);
             }
+            (16.., ..) => self.step_at_a_place((what % 4, place, with), &name, maker, batch),
             _ => {}
         }
     }
+}
+
+impl Hub {
+    fn step_at_a_place(
+        &mut self,
+        (what, place, with): (u8, Option<usize>, u8),
+        name: &str,
+        address: IpAddr,
+        batch: &mut Vec<u8>,
+    ) {
+        match (what, place.map(|at| self.places[at])) {
+            (0, _) => {
+                self.next_id += 1;
+                self.places.push(self.next_id);
+                new_place(self.next_id, name, address, with).write(batch);
+            }
+            (1, Some(id)) => new_place(id, name, address, with).write(batch),
+            (2, Some(owner)) => Change::Watch { owner, pattern: name }.write(batch),
+            (_, Some(owner)) if with < 128 => Change::WatchGone { owner, pattern: name }.write(batch),
+            (_, Some(id)) => {
+                self.places.retain(|&other| other != id);
+                Change::PlaceGone { id }.write(batch);
+            }
+            (_, None) => {}
+        }
+    }
+}
+
+fn new_place(id: u64, code: &str, address: IpAddr, with: u8) -> Change<'_> {
+    let spot = match with % 3 {
+        0 => Spot::Tcp { id: u64::MAX - u64::from(with) },
+        1 => Spot::Udp { to: (address, 9).into(), local: None, port: 10_125, interface: 0 },
+        _ => Spot::Udp { to: (address, u16::MAX).into(), local: Some(address), port: 1, interface: u32::MAX },
+    };
+    let ending: &[u8] = if with < 100 { b"\r\n" } else { b"\0" };
+    Change::Place { id, code, spot, ending, boxed: with.is_multiple_of(2) }
 }
 
 fn new_session(id: u64, name: &str, opener: IpAddr, with: u8) -> Change<'_> {
