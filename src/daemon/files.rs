@@ -69,8 +69,7 @@ impl Loaded {
         let mut text = match self.files.as_slice() {
             [] => "# No file was read: these are the built-in defaults.\n".to_owned(),
             [_] => "# Read from:\n".to_owned(),
-            [..] => "# Read in this order; a setting in a later file replaces that in an earlier one:\n"
-                .to_owned(),
+            [..] => "# Read in this order (a later setting replaces an earlier one):\n".to_owned(),
         };
         for file in &self.files {
             // Nothing can go wrong in writing to a text.

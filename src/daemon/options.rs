@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// What the daemon is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Task {
     /// Run.
     Run,
@@ -27,7 +27,7 @@ pub(super) struct Options {
 }
 
 /// One option: the parser, the usage and the manual all read it here.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Flag {
     /// The letter behind one dash.
     pub short: Option<char>,
@@ -71,7 +71,13 @@ pub const FLAGS: [Flag; 5] = [
         help: "print the version, and end",
         task: Some(Task::Version),
     },
-    Flag { short: Some('h'), long: "help", value: None, help: "print this, and end", task: Some(Task::Help) },
+    Flag {
+        short: Some('h'),
+        long: "help",
+        value: None,
+        help: "print this help, and end",
+        task: Some(Task::Help),
+    },
 ];
 
 /// How the daemon is called.
@@ -82,17 +88,20 @@ pub(super) fn usage() -> String {
         format!("  {short} --{}{value}", flag.long)
     };
     let width = FLAGS.iter().map(|flag| written(flag).len()).max().unwrap_or_default();
-    let mut usage = "\
+    let lines: Vec<String> =
+        FLAGS.iter().map(|flag| format!("{:width$}   {}", written(flag), flag.help)).collect();
+    format!(
+        "\
 pigeond: a hub that any plain UDP or TCP socket can talk to
 
 usage: pigeond [--config FILE] [--check-config | --print-config | --version | --help]
 
-"
-    .to_owned();
-    for flag in &FLAGS {
-        usage += &format!("{:width$}   {}\n", written(flag), flag.help);
-    }
-    usage + "\nsignals: SIGTERM and SIGINT end it cleanly, SIGHUP reads the configuration anew\n"
+{}
+
+signals: SIGTERM and SIGINT end it cleanly, SIGHUP reads the configuration anew
+",
+        lines.join("\n")
+    )
 }
 
 impl Options {
@@ -114,7 +123,7 @@ impl Options {
                 Value(_) => false,
             });
             match flag {
-                Some(Flag { task: Some(task), .. }) => options.task = *task,
+                Some(Flag { task: Some(task), .. }) => options.task = task.clone(),
                 Some(Flag { task: None, .. }) => options.config = Some(parser.value()?.into()),
                 None => return Err(argument.unexpected()),
             }
@@ -151,7 +160,7 @@ mod tests {
         for flag in FLAGS {
             let value = flag.value.map(|_| " a.toml").unwrap_or_default();
             let long = parse(&format!("--{}{value}", flag.long)).unwrap();
-            assert_eq!(long.task, flag.task.unwrap_or(Task::Run), "{}", flag.long);
+            assert_eq!(long.task, flag.task.clone().unwrap_or(Task::Run), "{}", flag.long);
             assert_eq!(long.config.is_some(), flag.value.is_some(), "{}", flag.long);
             if let Some(short) = flag.short {
                 assert_eq!(parse(&format!("-{short}{value}")).unwrap(), long);
