@@ -25,6 +25,7 @@ mod shells;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use roff::Page;
 
@@ -95,6 +96,24 @@ fn the_pages_and_completions_in_packaging_are_up_to_date() {
          PIGEON_WRITE_MANUAL=1 cargo test --test manual\n\nand look at the difference before you commit it:\n{}",
         stale.join("\n")
     );
+}
+
+#[test]
+fn the_formatters_that_are_here_find_nothing_to_warn_of() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man");
+    let groff = ["groff", "-t", "-man", "-Tutf8", "-ww"];
+    let mandoc = ["mandoc", "-T", "lint", "-W", "warning"];
+    for formatter in [&groff[..], &mandoc] {
+        for page in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let Ok(run) = Command::new(formatter[0]).args(&formatter[1..]).arg(&page).output() else {
+                println!("{} is not here: left out", formatter[0]);
+                break;
+            };
+            // The page itself is what groff prints; mandoc prints what it finds.
+            let found = if formatter[0] == "mandoc" { run.stdout } else { run.stderr };
+            assert!(found.is_empty(), "{}", String::from_utf8_lossy(&found));
+        }
+    }
 }
 
 #[test]
