@@ -53,8 +53,9 @@ impl Config {
         Self::parse_all(&[(file_name, toml)])
     }
 
-    /// Reads several files, each with its name first. For each key the last file that sets it wins, and so for each
-    /// message in `text.answers`. What must hold between settings must hold for the outcome.
+    /// Reads several files, each with its name first. For each setting the last file that sets it wins: its value
+    /// takes the place of the earlier one as a whole, also where it is a list or a table. What must hold between
+    /// settings must hold for the outcome.
     ///
     /// # Errors
     ///

@@ -22,4 +22,5 @@ mod tcp;
 mod udp;
 mod udp_send;
 
+pub use options::{FLAGS, Flag};
 pub use run::main;

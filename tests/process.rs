@@ -37,7 +37,64 @@ fn options_print_and_check() {
     let again = directory.path().join("again.toml");
     std::fs::write(&again, &printed.get_output().stdout).unwrap();
     let reprinted = pigeond().arg("--config").arg(&again).arg("--print-config").assert().success();
-    assert_eq!(reprinted.get_output().stdout, printed.get_output().stdout);
+    let settings = |run: &assert_cmd::assert::Assert| {
+        let text = String::from_utf8(run.get_output().stdout.clone()).unwrap();
+        // The comment above them names the file.
+        text.split_once("\n\n").unwrap().1.to_owned()
+    };
+    assert_eq!(settings(&reprinted), settings(&printed));
+}
+
+#[test]
+fn the_directory_beside_the_configuration_is_read_after_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, more) = (directory.path().join("main.toml"), directory.path().join("conf.d"));
+    let run = |option: &str| {
+        let run = pigeond().current_dir(&directory).args(["--config", "main.toml", option]).assert();
+        let output = run.get_output();
+        let text = [output.stdout.as_slice(), &output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    };
+    std::fs::write(&file, "[listen]\nport = 1\nbind = [\"10.0.0.1\", \"::1\"]\n").unwrap();
+    let (code, text) = run("--print-config");
+    assert!(code == 0 && text.starts_with("# Read from:\n#   main.toml\n\n"), "{text}");
+
+    std::fs::create_dir(&more).unwrap();
+    std::fs::write(more.join("10-site.toml"), "[listen]\nport = 2\n").unwrap();
+    std::fs::write(more.join("20-host.toml"), "[listen]\nbind = [\"10.0.0.2\"]\n").unwrap();
+    let (code, text) = run("--print-config");
+    let files = "#   main.toml\n#   conf.d/10-site.toml\n#   conf.d/20-host.toml\n";
+    assert!(code == 0 && text.contains(files), "{text}");
+    assert!(text.contains("\nport = 2\n") && text.contains("\nbind = [\"10.0.0.2\"]\n"), "{text}");
+
+    std::fs::write(more.join("10-site.toml"), "[listen]\nport = 70000\n").unwrap();
+    std::fs::write(more.join("20-host.toml"), "\n[lisen]\n").unwrap();
+    let (code, text) = run("--check-config");
+    let both = text.contains("conf.d/10-site.toml:2:8: ") && text.contains("\nconf.d/20-host.toml:2:2: ");
+    assert!(code == 78 && both, "{text}");
+
+    std::fs::remove_dir_all(&more).unwrap();
+    std::fs::write(&more, "").unwrap();
+    let (code, text) = run("--check-config");
+    assert!(code == 78 && text.contains("conf.d: cannot be read: Not a directory"), "{text}");
+}
+
+#[test]
+fn a_reload_reads_the_directory_too() {
+    let mut daemon = Daemon::start();
+    let socket = daemon.udp();
+    let more = daemon.config_file().with_file_name("conf.d");
+    std::fs::create_dir(&more).unwrap();
+    std::fs::write(more.join("reply.toml"), "[text]\nreply = \"counter\"\n").unwrap();
+    daemon.signal("HUP");
+    daemon.wait_for_log("the configuration was reloaded");
+    assert_eq!(ask(&socket, b"hello"), b"0");
+    std::fs::write(more.join("limit.toml"), "\n[clients]\nlimit = 0\n").unwrap();
+    daemon.signal("HUP");
+    let line = daemon.wait_for_log("clients.limit");
+    assert!(line.contains("conf.d/limit.toml:3:9: "), "{line}");
+    daemon.wait_for_log("the old one stays in force");
+    assert_eq!(ask(&socket, b"hello"), b"0");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::duration;
 use crate::names::{Code, Key, Pattern};
@@ -26,7 +26,7 @@ Where TEXT or LINE is -, each line of the standard input is a request.";
 #[command(name = "pigeon", version, after_help = AFTER_HELP, subcommand_required = true)]
 pub(super) struct Arguments {
     /// Where the hub is: a name or an address, with or without a port
-    #[arg(long, global = true, value_name = "HOST[:PORT]", env = "PIGEON_HUB", hide_env = true)]
+    #[arg(long, global = true, value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname, env = "PIGEON_HUB", hide_env = true)]
     pub(super) hub: Option<String>,
 
     /// Talk over TCP instead of UDP
@@ -35,11 +35,11 @@ pub(super) struct Arguments {
 
     /// The client code to join under
     // The name differs from that of any command's argument: clap would take the two for one.
-    #[arg(long = "as", global = true, value_name = "CODE", value_parser = code)]
+    #[arg(long = "as", global = true, value_name = "CODE", value_hint = ValueHint::Other, value_parser = code)]
     pub(super) own_code: Option<String>,
 
     /// How long to wait for an answer, such as 5s, 300ms or 2m
-    #[arg(long, global = true, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(long, global = true, value_name = "TIME", value_hint = ValueHint::Other, value_parser = duration::parse)]
     pub(super) timeout: Option<Duration>,
 
     /// Print one JSON object a line
@@ -85,7 +85,7 @@ pub(super) enum Command {
     /// JSON: `{"reply":"sent"}` or {"reply":"queued"}
     Send {
         /// Whom to send to
-        #[arg(value_parser = code)]
+        #[arg(value_hint = ValueHint::Other, value_parser = code)]
         code: String,
         #[command(flatten)]
         text: Text,
@@ -106,7 +106,7 @@ pub(super) enum Command {
     /// JSON: `{"answer":"21.5"}`; if the answer is not UTF-8 also `"bytes":[104,255]`
     Ask {
         /// Whom to ask
-        #[arg(value_parser = code)]
+        #[arg(value_hint = ValueHint::Other, value_parser = code)]
         code: String,
         #[command(flatten)]
         text: Text,
@@ -146,7 +146,7 @@ pub(super) enum Command {
     /// JSON: `{"value":"5"}`; if the value is not UTF-8 also `"bytes":[104,255]`
     Get {
         /// Which value
-        #[arg(value_parser = key)]
+        #[arg(value_hint = ValueHint::Other, value_parser = key)]
         key: String,
     },
     /// Set a value
@@ -154,7 +154,7 @@ pub(super) enum Command {
     /// JSON: `{"set":"key"}`
     Set {
         /// Which value
-        #[arg(value_parser = key)]
+        #[arg(value_hint = ValueHint::Other, value_parser = key)]
         key: String,
         #[command(flatten)]
         text: Text,
@@ -164,7 +164,7 @@ pub(super) enum Command {
     /// JSON: `{"value":"5"}`
     Inc {
         /// The key, the amount, or both
-        #[arg(value_name = "[KEY] [N]", num_args = 0..=2, value_parser = word, allow_negative_numbers = true)]
+        #[arg(value_name = "[KEY] [N]", num_args = 0..=2, value_hint = ValueHint::Other, value_parser = word, allow_negative_numbers = true)]
         words: Vec<String>,
     },
     /// Count down and print the new value: the key `counter` by 1, unless said otherwise
@@ -172,7 +172,7 @@ pub(super) enum Command {
     /// JSON: `{"value":"5"}`
     Dec {
         /// The key, the amount, or both
-        #[arg(value_name = "[KEY] [N]", num_args = 0..=2, value_parser = word, allow_negative_numbers = true)]
+        #[arg(value_name = "[KEY] [N]", num_args = 0..=2, value_hint = ValueHint::Other, value_parser = word, allow_negative_numbers = true)]
         words: Vec<String>,
     },
     /// Delete a value
@@ -180,7 +180,7 @@ pub(super) enum Command {
     /// JSON: `{"deleted":"key"}`
     Del {
         /// Which value
-        #[arg(value_parser = key)]
+        #[arg(value_hint = ValueHint::Other, value_parser = key)]
         key: String,
     },
     /// List keys, one a line
@@ -188,7 +188,7 @@ pub(super) enum Command {
     /// JSON: `{"key":"a"}` for each
     Keys {
         /// Only keys that match; * stands for any run of characters
-        #[arg(value_parser = pattern)]
+        #[arg(value_hint = ValueHint::Other, value_parser = pattern)]
         pattern: Option<String>,
     },
     /// Print matching values and each change of them, until Ctrl+C
@@ -199,7 +199,7 @@ pub(super) enum Command {
     /// JSON: `{"key":"a","value":"5"}`, or {"key":"a","gone":true} when it is deleted
     Watch {
         /// Which keys; * stands for any run of characters
-        #[arg(value_parser = pattern)]
+        #[arg(value_hint = ValueHint::Other, value_parser = pattern)]
         pattern: String,
     },
     /// List the codes that are joined, one a line
@@ -237,7 +237,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct Text {
     /// The text; - reads it from the standard input, a request for each line
-    #[arg(value_name = "TEXT", required = true, num_args = 1.., allow_negative_numbers = true)]
+    #[arg(value_name = "TEXT", value_hint = ValueHint::Other, required = true, num_args = 1.., allow_negative_numbers = true)]
     pub(super) words: Vec<OsString>,
 }
 

@@ -44,8 +44,7 @@ fn text(section: &mut Section<'_, '_>, text: &mut Text) {
     section.set("reply", &mut text.reply, value::text_reply);
     section.set("quiet_ms", &mut text.quiet, value::millis(ranges::QUIET_MS));
     section.set("greeting", &mut text.greeting, value::line);
-    let earlier = text.answers.clone();
-    section.set("answers", &mut text.answers, value::answers(earlier));
+    section.set("answers", &mut text.answers, value::answers);
 }
 
 fn limits(section: &mut Section<'_, '_>, limits: &mut Limits) {

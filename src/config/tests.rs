@@ -119,13 +119,14 @@ fn what_is_not_toml_is_told_without_findings_that_only_follow_from_it() {
 }
 
 #[test]
-fn a_later_file_wins_key_by_key() {
-    let main = "[clients]\nlimit = 20\nidle = \"1m\"\n[text.answers]\na = \"1\"\nb = \"2\"";
-    let local = "[clients]\nlimit = 30\n[text.answers]\nb = \"3\"";
+fn a_later_file_wins_setting_by_setting_and_replaces_lists_and_tables_whole() {
+    let main = "[clients]\nlimit = 20\nidle = \"1m\"\n[text.answers]\na = \"1\"\nb = \"2\"\n[listen]\nbind = [\"10.0.0.1\", \"::1\"]";
+    let local = "[clients]\nlimit = 30\n[text.answers]\nb = \"3\"\n[listen]\nbind = [\"10.0.0.2\"]";
     let config = Config::parse_all(&[("main", main), ("local", local)]).unwrap();
     assert_eq!((config.clients.limit, config.clients.idle), (30, Duration::from_mins(1)));
     let answers: Vec<_> = config.text.answers.iter().map(|(k, v)| format!("{k}{v}")).collect();
-    assert_eq!(answers, ["a1", "b3"]);
+    assert_eq!(answers, ["b3"]);
+    assert_eq!(config.listen.bind, ["10.0.0.2".parse::<std::net::IpAddr>().unwrap()]);
 }
 
 #[test]

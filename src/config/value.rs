@@ -129,47 +129,38 @@ pub(super) fn text_reply(value: &Value<'_>, faults: &mut Faults) -> Option<TextR
     })
 }
 
-/// Messages with answers of their own, added to those of earlier files.
-pub(super) fn answers(
-    earlier: BTreeMap<String, String>,
-) -> impl FnOnce(&Value<'_>, &mut Faults) -> Option<BTreeMap<String, String>> {
-    move |value, faults| {
-        let Some(table) = value.get_ref().as_table() else {
-            return wrong(
-                value,
-                faults,
-                "a table of messages and answers such as { \"hello\" = \"hi there\" }",
-            );
-        };
-        let mut answers = earlier;
-        for (message, answer) in table {
-            let text = message.get_ref();
-            if let Err(fault) = check_line(text) {
-                faults.at::<()>(message.span(), format!("has the message {}, which {fault}", quoted(text)));
-            } else if let Message::Request(_) = Message::read(text.as_bytes()) {
-                let is = "which is a command and never answered as text; choose one that begins otherwise";
-                faults.at::<()>(message.span(), format!("has the message {}, {is}", quoted(text)));
+/// Messages with answers of their own.
+pub(super) fn answers(value: &Value<'_>, faults: &mut Faults) -> Option<BTreeMap<String, String>> {
+    let Some(table) = value.get_ref().as_table() else {
+        return wrong(value, faults, "a table of messages and answers such as { \"hello\" = \"hi there\" }");
+    };
+    let mut answers = BTreeMap::new();
+    for (message, answer) in table {
+        let text = message.get_ref();
+        if let Err(fault) = check_line(text) {
+            faults.at::<()>(message.span(), format!("has the message {}, which {fault}", quoted(text)));
+        } else if let Message::Request(_) = Message::read(text.as_bytes()) {
+            let is = "which is a command and never answered as text; choose one that begins otherwise";
+            faults.at::<()>(message.span(), format!("has the message {}, {is}", quoted(text)));
+        }
+        match answer.get_ref().as_str().map(|text| (text, check_line(text))) {
+            Some((answer, Ok(()))) => drop(answers.insert(text.to_string(), answer.to_owned())),
+            Some((_, Err(fault))) => {
+                faults.at::<()>(answer.span(), format!("has for {} an answer that {fault}", quoted(text)));
             }
-            match answer.get_ref().as_str().map(|text| (text, check_line(text))) {
-                Some((answer, Ok(()))) => drop(answers.insert(text.to_string(), answer.to_owned())),
-                Some((_, Err(fault))) => {
-                    faults
-                        .at::<()>(answer.span(), format!("has for {} an answer that {fault}", quoted(text)));
-                }
-                None => {
-                    let is = described(answer.get_ref());
-                    faults.at::<()>(
-                        answer.span(),
-                        format!("has for {} {is}; an answer must be a text in quotes", quoted(text)),
-                    );
-                }
+            None => {
+                let is = described(answer.get_ref());
+                faults.at::<()>(
+                    answer.span(),
+                    format!("has for {} {is}; an answer must be a text in quotes", quoted(text)),
+                );
             }
         }
-        if answers.len() > ANSWERS {
-            return faults.at(value.span(), format!("has {} entries; it may have {ANSWERS}", answers.len()));
-        }
-        Some(answers)
     }
+    if answers.len() > ANSWERS {
+        return faults.at(value.span(), format!("has {} entries; it may have {ANSWERS}", answers.len()));
+    }
+    Some(answers)
 }
 
 /// The addresses to listen on.

@@ -1,7 +1,10 @@
 //! Reads the configuration and turns it into what the hub wants.
 
+use std::ffi::OsStr;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, Findings};
@@ -11,30 +14,149 @@ use crate::limits::HUB_NAME_BYTES;
 /// Read if it is there and no other file was named.
 const DEFAULT_FILE: &str = "/etc/pigeond/pigeond.toml";
 
+/// The directory beside the file, with more files.
+const DIRECTORY: &str = "conf.d";
+
+/// What the names of the files in [`DIRECTORY`] end in; editors and packages leave others there.
+const ENDING: &str = ".toml";
+
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// The file cannot be read.
-    #[error("{}: cannot be read: {error}", file.display())]
-    Unreadable {
-        /// Which file.
-        file: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// The file is not a good configuration.
+    /// Files or the directory cannot be read, at least one of them.
+    #[error("{}", one_a_line(.0))]
+    Unreadable(Vec<Unreadable>),
+    /// The files are no good configuration.
     #[error("{0}")]
     Findings(Findings),
 }
 
-/// Reads the configuration: the file that was named, or the usual one if it is there, or built-in defaults.
-pub(super) fn read(named: Option<&Path>) -> Result<Config, Error> {
-    let file = named.unwrap_or(Path::new(DEFAULT_FILE));
-    match fs::read_to_string(file) {
-        Ok(text) => Config::parse(&text, &file.display().to_string()).map_err(Error::Findings),
-        Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(Config::default()),
-        Err(error) => Err(Error::Unreadable { file: file.to_owned(), error }),
+/// A file or a directory that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    /// The system does not give it out.
+    #[error("{}: cannot be read: {why}", shown(.path))]
+    Refused {
+        /// Which file or directory.
+        path: PathBuf,
+        /// Why.
+        why: io::Error,
+    },
+    /// It holds something else than text.
+    #[error("{}:{line}:{column}: not UTF-8; save the file in that encoding", shown(.path))]
+    NoText {
+        /// Which file.
+        path: PathBuf,
+        /// The line of the first byte that is not UTF-8, from 1.
+        line: usize,
+        /// Its column, in characters from 1.
+        column: usize,
+    },
+}
+
+/// A configuration and where it is from.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// What the files say together.
+    pub(super) config: Config,
+    /// The files that were read, in this order.
+    files: Vec<String>,
+}
+
+impl Loaded {
+    /// The settings in force as TOML, with the files that they are from.
+    pub(super) fn to_toml(&self) -> String {
+        let mut text = match self.files.as_slice() {
+            [] => "# No file was read: these are the built-in defaults.\n".to_owned(),
+            [_] => "# Read from:\n".to_owned(),
+            [..] => "# Read in this order (a later setting replaces an earlier one):\n".to_owned(),
+        };
+        for file in &self.files {
+            // Nothing can go wrong in writing to a text.
+            let _ = writeln!(text, "#   {file}");
+        }
+        text + "\n" + &self.config.to_toml()
     }
+}
+
+/// Reads the configuration; [`load`] also says from which files.
+pub(super) fn read(named: Option<&Path>) -> Result<Config, Error> {
+    load(named).map(|loaded| loaded.config)
+}
+
+/// Reads the configuration: the file that was named, or the usual one if it is there, and then those in the directory
+/// beside it, by name. What none of them sets keeps its built-in default.
+pub(super) fn load(named: Option<&Path>) -> Result<Loaded, Error> {
+    let file = named.unwrap_or(Path::new(DEFAULT_FILE));
+    let mut unreadable = Vec::new();
+    let mut texts = Vec::new();
+    match read_text(file) {
+        Ok(text) => texts.push((shown(file), text)),
+        Err(Unreadable::Refused { why, .. }) if named.is_none() && why.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => unreadable.push(error),
+    }
+    let directory = file.with_file_name(DIRECTORY);
+    let more = list(&directory).unwrap_or_else(|why| {
+        unreadable.push(Unreadable::Refused { path: directory, why });
+        Vec::new()
+    });
+    for path in more {
+        match read_text(&path) {
+            Ok(text) => texts.push((shown(&path), text)),
+            Err(error) => unreadable.push(error),
+        }
+    }
+    if !unreadable.is_empty() {
+        return Err(Error::Unreadable(unreadable));
+    }
+    let sources: Vec<(&str, &str)> =
+        texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let config = Config::parse_all(&sources).map_err(Error::Findings)?;
+    Ok(Loaded { config, files: texts.into_iter().map(|(name, _)| name).collect() })
+}
+
+fn read_text(path: &Path) -> Result<String, Unreadable> {
+    let bytes = fs::read(path).map_err(|why| Unreadable::Refused { path: path.to_owned(), why })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let before = String::from_utf8_lossy(valid);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Unreadable::NoText { path: path.to_owned(), line, column }
+    })
+}
+
+/// The configuration files of a directory, by the bytes of their names; none if it is not there.
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        // A link is followed: to a directory it is passed over, to nothing it is told when it is read.
+        if is_configuration(&entry.file_name()) && !entry.path().is_dir() {
+            files.push(entry.path());
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+fn is_configuration(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.ends_with(ENDING.as_bytes()) && !name.starts_with(b".")
+}
+
+/// A path as it is told: one line, whatever its name holds.
+fn shown(path: &Path) -> String {
+    path.display().to_string().replace(char::is_control, "\u{fffd}")
+}
+
+fn one_a_line(lines: &[impl fmt::Display]) -> String {
+    lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// What the hub wants to know of the configuration. Its own addresses and its port are known only once its
@@ -103,9 +225,127 @@ mod tests {
     #[test]
     fn a_named_file_must_be_there() {
         let error = read(Some(Path::new("/nonexistent/p.toml"))).unwrap_err();
-        assert!(
-            error.to_string().starts_with("/nonexistent/p.toml: cannot be read: No such file"),
-            "{error}"
+        assert_eq!(
+            error.to_string(),
+            "/nonexistent/p.toml: cannot be read: No such file or directory (os error 2)"
         );
+    }
+
+    /// A directory with `p.toml` and these files beside it.
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("conf.d")).unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    fn load_from(folder: &tempfile::TempDir) -> Result<Loaded, String> {
+        load(Some(&folder.path().join("p.toml")))
+            .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
+    }
+
+    #[test]
+    fn the_directory_beside_the_file_is_read_in_the_order_of_names() {
+        let folder = folder(&[
+            ("p.toml", "clients = { limit = 1, mailbox = 1 }\ntext.greeting = \"kept\""),
+            ("conf.d/9.toml", "clients.limit = 9"),
+            ("conf.d/10.toml", "clients = { limit = 10, mailbox = 10 }"),
+            ("conf.d/Z.toml", "log.level = \"warn\""),
+            ("conf.d/a.toml", "log.level = \"debug\""),
+        ]);
+        let loaded = load_from(&folder).unwrap();
+        let Config { clients, text, log, .. } = &loaded.config;
+        assert_eq!((clients.limit, clients.mailbox, text.greeting.as_str()), (9, 10, "kept"));
+        assert_eq!(log.level, config::Level::Debug);
+        let names = ["p.toml", "conf.d/10.toml", "conf.d/9.toml", "conf.d/Z.toml", "conf.d/a.toml"];
+        assert_eq!(loaded.files, names.map(|name| folder.path().join(name).display().to_string()));
+    }
+
+    #[test]
+    fn other_files_hidden_files_and_directories_are_passed_over() {
+        let bad = "this is not TOML";
+        let folder = folder(&[
+            ("p.toml", ""),
+            ("conf.d/a.toml.dpkg-old", bad),
+            ("conf.d/a.toml~", bad),
+            ("conf.d/.hidden.toml", bad),
+            ("conf.d/.toml", bad),
+            ("conf.d/README", bad),
+            ("conf.d/toml", bad),
+        ]);
+        fs::create_dir(folder.path().join("conf.d/directory.toml")).unwrap();
+        std::os::unix::fs::symlink("/", folder.path().join("conf.d/link.toml")).unwrap();
+        assert_eq!(load_from(&folder).unwrap().files.len(), 1);
+    }
+
+    #[test]
+    fn no_directory_is_no_error() {
+        let folder = folder(&[("p.toml", "")]);
+        fs::remove_dir(folder.path().join("conf.d")).unwrap();
+        let loaded = load_from(&folder).unwrap();
+        assert_eq!(loaded.config, Config::default());
+    }
+
+    #[test]
+    fn all_that_cannot_be_read_is_told_at_once() {
+        let folder = folder(&[("conf.d/a.toml", ""), ("conf.d/latin.toml", "")]);
+        fs::write(folder.path().join("conf.d/latin.toml"), b"#\n# caf\xe9").unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("conf.d/dangling.toml")).unwrap();
+        let told = load_from(&folder).unwrap_err();
+        let starts = [
+            "p.toml: cannot be read: No such file",
+            "conf.d/dangling.toml: cannot be read: No such file",
+            "conf.d/latin.toml:2:6: not UTF-8",
+        ];
+        assert_eq!(told.lines().count(), starts.len(), "{told}");
+        assert!(told.lines().zip(starts).all(|(line, start)| line.starts_with(start)), "{told}");
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_read_is_told() {
+        let folder = folder(&[("p.toml", "")]);
+        fs::remove_dir(folder.path().join("conf.d")).unwrap();
+        fs::write(folder.path().join("conf.d"), "").unwrap();
+        let told = load_from(&folder).unwrap_err();
+        assert!(told.starts_with("conf.d: cannot be read: Not a directory"), "{told}");
+    }
+
+    #[test]
+    fn findings_of_all_files_are_told_at_once_and_relations_hold_for_the_whole() {
+        let folder = folder(&[
+            ("p.toml", "[limits]\nmax_message_bytes = 60000\n[clients]\nlimit = 0"),
+            ("conf.d/10-a.toml", "\n[listen]\nprot = 5"),
+            ("conf.d/20-b.toml", "[limits]\nunread_bytes = 100000"),
+        ]);
+        let told = load_from(&folder).unwrap_err();
+        let starts = [
+            "p.toml:4:9: `clients.limit` is the number 0;",
+            "conf.d/10-a.toml:3:1: unknown setting \"prot\"",
+            "conf.d/20-b.toml:2:16: `limits.unread_bytes` is 100000; it must be at least 2 times",
+        ];
+        assert_eq!(told.lines().count(), starts.len(), "{told}");
+        assert!(told.lines().zip(starts).all(|(line, start)| line.starts_with(start)), "{told}");
+
+        fs::write(folder.path().join("p.toml"), "limits.max_message_bytes = 60000").unwrap();
+        fs::write(folder.path().join("conf.d/10-a.toml"), "limits.max_message_bytes = 50000").unwrap();
+        assert!(load_from(&folder).is_ok(), "the file alone would not hold, the whole does");
+    }
+
+    #[test]
+    fn what_is_printed_says_where_it_is_from_and_reads_back() {
+        let none = Loaded { config: Config::default(), files: Vec::new() };
+        assert!(
+            none.to_toml().starts_with("# No file was read: these are the built-in defaults.\n\n[listen]\n")
+        );
+        let odd = shown(Path::new("/a\nb\u{1b}.toml"));
+        let one = Loaded { files: vec![odd], ..none };
+        assert!(
+            one.to_toml().starts_with("# Read from:\n#   /a\u{fffd}b\u{fffd}.toml\n\n"),
+            "{}",
+            one.to_toml()
+        );
+        assert_eq!(Config::parse(&one.to_toml(), "p"), Ok(one.config));
     }
 }

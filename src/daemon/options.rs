@@ -26,20 +26,83 @@ pub(super) struct Options {
     pub(super) config: Option<PathBuf>,
 }
 
+/// One option: the parser, the usage and the manual all read it here.
+#[derive(Clone, Debug)]
+pub struct Flag {
+    /// The letter behind one dash.
+    pub short: Option<char>,
+    /// The word behind two dashes.
+    pub long: &'static str,
+    /// What its value is called, if it takes one.
+    pub value: Option<&'static str>,
+    /// What it does.
+    pub help: &'static str,
+    /// What is to be done if it is given; `None`: what would be done without it.
+    task: Option<Task>,
+}
+
+/// Every option.
+pub const FLAGS: [Flag; 5] = [
+    Flag {
+        short: Some('c'),
+        long: "config",
+        value: Some("FILE"),
+        help: "read FILE, then conf.d/*.toml beside it (default: /etc/pigeond/pigeond.toml)",
+        task: None,
+    },
+    Flag {
+        short: None,
+        long: "check-config",
+        value: None,
+        help: "say whether the configuration is good, and end",
+        task: Some(Task::CheckConfig),
+    },
+    Flag {
+        short: None,
+        long: "print-config",
+        value: None,
+        help: "print the settings that would be in force, and the files read, and end",
+        task: Some(Task::PrintConfig),
+    },
+    Flag {
+        short: Some('V'),
+        long: "version",
+        value: None,
+        help: "print the version, and end",
+        task: Some(Task::Version),
+    },
+    Flag {
+        short: Some('h'),
+        long: "help",
+        value: None,
+        help: "print this help, and end",
+        task: Some(Task::Help),
+    },
+];
+
 /// How the daemon is called.
-pub(super) const USAGE: &str = "\
+pub(super) fn usage() -> String {
+    let written = |flag: &Flag| {
+        let short = flag.short.map_or_else(|| "   ".to_owned(), |short| format!("-{short},"));
+        let value = flag.value.map(|value| format!(" {value}")).unwrap_or_default();
+        format!("  {short} --{}{value}", flag.long)
+    };
+    let width = FLAGS.iter().map(|flag| written(flag).len()).max().unwrap_or_default();
+    let lines: Vec<String> =
+        FLAGS.iter().map(|flag| format!("{:width$}   {}", written(flag), flag.help)).collect();
+    format!(
+        "\
 pigeond: a hub that any plain UDP or TCP socket can talk to
 
 usage: pigeond [--config FILE] [--check-config | --print-config | --version | --help]
 
-  -c, --config FILE   read FILE; without it /etc/pigeond/pigeond.toml if there, else built-in defaults
-      --check-config  say whether the configuration is good, and end
-      --print-config  print the settings that would be in force, and end
-  -V, --version       print the version, and end
-  -h, --help          print this, and end
+{}
 
 signals: SIGTERM and SIGINT end it cleanly, SIGHUP reads the configuration anew
-";
+",
+        lines.join("\n")
+    )
+}
 
 impl Options {
     /// Reads the command line, without the program's name.
@@ -50,17 +113,19 @@ impl Options {
     pub(super) fn parse(
         arguments: impl IntoIterator<Item = std::ffi::OsString>,
     ) -> Result<Self, lexopt::Error> {
-        use lexopt::prelude::{Long, Short};
+        use lexopt::prelude::{Long, Short, Value};
         let mut options = Self { task: Task::Run, config: None };
         let mut parser = lexopt::Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
-            match argument {
-                Short('c') | Long("config") => options.config = Some(parser.value()?.into()),
-                Long("check-config") => options.task = Task::CheckConfig,
-                Long("print-config") => options.task = Task::PrintConfig,
-                Short('V') | Long("version") => options.task = Task::Version,
-                Short('h') | Long("help") => options.task = Task::Help,
-                Short(_) | Long(_) | lexopt::Arg::Value(_) => return Err(argument.unexpected()),
+            let flag = FLAGS.iter().find(|flag| match &argument {
+                Short(letter) => flag.short == Some(*letter),
+                Long(word) => flag.long == *word,
+                Value(_) => false,
+            });
+            match flag {
+                Some(Flag { task: Some(task), .. }) => options.task = task.clone(),
+                Some(Flag { task: None, .. }) => options.config = Some(parser.value()?.into()),
+                None => return Err(argument.unexpected()),
             }
         }
         Ok(options)
@@ -87,5 +152,21 @@ mod tests {
         }
         assert!(parse("--port 1").unwrap_err().contains("--port"));
         assert!(parse("extra").is_err() && parse("--config").is_err());
+        assert!(parse("--version=5").is_err(), "a value that nobody asked for");
+    }
+
+    #[test]
+    fn every_option_is_read_under_both_names_and_stands_in_the_usage() {
+        for flag in FLAGS {
+            let value = flag.value.map(|_| " a.toml").unwrap_or_default();
+            let long = parse(&format!("--{}{value}", flag.long)).unwrap();
+            assert_eq!(long.task, flag.task.clone().unwrap_or(Task::Run), "{}", flag.long);
+            assert_eq!(long.config.is_some(), flag.value.is_some(), "{}", flag.long);
+            if let Some(short) = flag.short {
+                assert_eq!(parse(&format!("-{short}{value}")).unwrap(), long);
+            }
+            assert!(usage().contains(&format!("--{}", flag.long)));
+        }
+        assert!(usage().lines().all(|line| line.len() <= 100), "{}", usage());
     }
 }

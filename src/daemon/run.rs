@@ -19,7 +19,7 @@ use super::bind::{self, Bound, Wanted};
 use super::core::{Core, Shared, own_addresses};
 use super::descriptors::{self, Name};
 use super::handover;
-use super::options::{Options, Task, USAGE};
+use super::options::{Options, Task, usage};
 use super::{files, journal, state, store, systemd, tcp, udp};
 use crate::config::Config;
 use crate::hub::Summary;
@@ -49,17 +49,17 @@ pub fn main() -> ExitCode {
         Err(error) => return complain(Exit::Usage, &format!("{error}, see pigeond --help")),
     };
     match options.task {
-        Task::Help => print(USAGE),
+        Task::Help => print(&usage()),
         Task::Version => print(concat!("pigeond ", env!("CARGO_PKG_VERSION"), "\n")),
         Task::Run | Task::CheckConfig | Task::PrintConfig => {
-            let config = match files::read(options.config.as_deref()) {
-                Ok(config) => config,
+            let loaded = match files::load(options.config.as_deref()) {
+                Ok(loaded) => loaded,
                 Err(error) => return complain_about_config(&options.task, &error),
             };
             match options.task {
                 Task::CheckConfig => print("the configuration is good\n"),
-                Task::PrintConfig => print(&config.to_toml()),
-                Task::Run | Task::Help | Task::Version => run(options.config, config),
+                Task::PrintConfig => print(&loaded.to_toml()),
+                Task::Run | Task::Help | Task::Version => run(options.config, loaded.config),
             }
         }
     }
