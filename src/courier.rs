@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 pub use inbox::{Inbox, Receipt};
 pub use push::Push;
 
-use jitter::{FIRST_PAUSE, Jitter, LONGEST_PAUSE};
+use jitter::{FIRST_PAUSE, Jitter, LONGEST_PAUSE, STREAM_PAUSE};
 use reply::{is_word, read_reply};
 use under_way::{UnderWay, Waiting};
 
@@ -35,7 +35,8 @@ use crate::wire::{ErrorName, Number, Tag};
 pub enum Carrier {
     /// May lose, repeat and reorder: lines are sent again until they are answered.
     Datagrams,
-    /// Loses nothing until it breaks: lines are sent again after [`Courier::reconnected`].
+    /// Loses nothing until it breaks, unless the hub is killed, whose next run goes on with the connection: lines are
+    /// sent again after [`Courier::reconnected`], and where an answer is very late.
     Stream,
 }
 
@@ -191,7 +192,7 @@ impl Courier {
         let answer_is_late = sent.pause.mul_f64(0.75 + fraction / 2.0);
         sent.due = match carrier {
             Carrier::Datagrams => Some(now + answer_is_late),
-            Carrier::Stream => None,
+            Carrier::Stream => Some(now + answer_is_late.max(STREAM_PAUSE)),
         };
         sent.pause = (sent.pause * 2).min(LONGEST_PAUSE);
         sent.sent = true;
@@ -355,8 +356,8 @@ impl Courier {
             if name.is_some_and(ErrorName::is_no_answer) {
                 let sent = self.under_way.get_mut(at)?;
                 sent.excuse = name;
-                // Over datagrams the next copy is due anyway; over a stream, only because of this.
-                sent.due = sent.due.or(Some(now + sent.pause));
+                // It was not late: over a stream too the next copy goes soon.
+                sent.due = sent.due.min(Some(now + sent.pause));
                 return None;
             }
             if number > 1 && name == Some(ErrorName::Unopened) {

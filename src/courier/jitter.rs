@@ -8,6 +8,9 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause before a line is sent again.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
+/// How long an answer is waited for at least over a stream: nothing but the hub's death loses a line there.
+pub(super) const STREAM_PAUSE: Duration = Duration::from_secs(2);
+
 /// A small generator (`SplitMix64`) that spreads pauses; nothing secret depends on it.
 #[derive(Debug)]
 pub(super) struct Jitter(pub(super) u64);

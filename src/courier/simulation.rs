@@ -89,11 +89,13 @@ fn only_one_place_command_is_under_way() {
 }
 
 #[test]
-fn over_a_stream_a_line_is_sent_again_only_after_a_reconnect_or_a_busy() {
+fn over_a_stream_a_line_is_sent_again_only_if_very_late_after_a_reconnect_or_a_busy() {
     let mut courier = opened(Carrier::Stream);
     courier.request(b"INC", at(60_000)).unwrap();
     assert_eq!(sent(&mut courier, at(0)).len(), 1);
-    assert_eq!(sent(&mut courier, at(59_000)).len(), 0);
+    assert_eq!(sent(&mut courier, at(1_999)).len(), 0);
+    assert_eq!(sent(&mut courier, at(2_000)), ["#s.2 INC\n"]);
+    assert_eq!(sent(&mut courier, at(3_999)).len(), 0);
     courier.reconnected(at(0));
     assert_eq!(sent(&mut courier, at(0)), ["#s.2 INC\n"]);
     assert_eq!(courier.handle_line(at(0), b"#s.2 ERR busy later"), None);

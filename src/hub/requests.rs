@@ -270,6 +270,7 @@ impl Hub {
                 return Err(TOO_MANY_WATCHES);
             }
             self.journal.note(asker.now, &Change::Watch { owner, pattern: pattern.as_str() });
+            self.journal.hurry();
         }
         body.extend_from_slice(b"watching ");
         body.extend_from_slice(pattern.as_bytes());
@@ -300,6 +301,7 @@ impl Hub {
             };
         if was_watched {
             self.journal.note(asker.now, &Change::WatchGone { owner, pattern: pattern.as_str() });
+            self.journal.hurry();
         }
         Ok(was_watched)
     }
