@@ -102,11 +102,15 @@ fn a_place_over_udp_is_sent_to_from_the_port_it_came_by() {
     kept.restart(&[]);
     kept.ask(2, b"JOIN bob");
     kept.world.ask(2, b"SEND ann hello");
-    let port = kept.world.out.list.iter().find_map(|action| match action {
-        Action::Send { target: Target::Udp { to, via }, .. } if *to == peer(1) => Some(via.port),
-        _ => None,
-    });
-    assert_eq!(port, Some(10125));
+    let mut ports = Vec::new();
+    for action in &kept.world.out.list {
+        if let Action::Send { target: Target::Udp { to, via }, .. } = action
+            && *to == peer(1)
+        {
+            ports.push(via.port);
+        }
+    }
+    assert_eq!(ports, [10125]);
 }
 
 #[test]

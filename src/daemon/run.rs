@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::task::{JoinHandle, LocalSet};
@@ -113,13 +114,12 @@ fn run(file: Option<PathBuf>, config: Config) -> ExitCode {
 }
 
 /// Descriptors that are neither connections nor sockets that listen: files, the log, the runtime.
-const OTHER_DESCRIPTORS: u64 = 64;
+const OTHER_DESCRIPTORS: rlim_t = 64;
 
 /// Lets this process have as many descriptors as its connections need, as far as the system lets it.
 fn raise_descriptor_limit(config: &Config) {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    // Two for each: one that is closing may linger while another takes its place.
-    let needed = 2 * config.limits.tcp_connections as u64 + SOCKETS as u64 + OTHER_DESCRIPTORS;
+    // Two for each: one that is closing may linger while another takes its place. (`rlim_t` has 32 bits on armhf.)
+    let needed = 2 * config.limits.tcp_connections as rlim_t + SOCKETS as rlim_t + OTHER_DESCRIPTORS;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if soft < needed && setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard).is_err() || hard < needed {
         tracing::warn!(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use serde_json::{Value, json};
 
 use super::super::arguments::BenchOptions;
@@ -25,7 +25,7 @@ const WAVE: usize = 128;
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// Open files beside the clients' sockets.
-const OTHER_FILES: u64 = 1200;
+const OTHER_FILES: rlim_t = 1200;
 
 /// The clients that hold a place.
 pub(super) struct Members(Vec<UdpSocket>);
@@ -57,7 +57,7 @@ pub(super) fn join(
     if options.joined == 0 {
         return Ok(Members(Vec::new()));
     }
-    raise_file_limit(u64::from(options.joined))?;
+    raise_file_limit(options.joined)?;
     let before = options.pid.map(resident_bytes).transpose()?;
     let mut members = Members(Vec::new());
     let (mut refused, mut refusal) = (0_u64, None);
@@ -162,9 +162,9 @@ impl Joining {
 }
 
 /// Lets this process open a socket for each client.
-fn raise_file_limit(clients: u64) -> Result<(), Failure> {
+fn raise_file_limit(clients: u32) -> Result<(), Failure> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(std::io::Error::from)?;
-    let wanted = clients + OTHER_FILES;
+    let wanted = rlim_t::from(clients) + OTHER_FILES;
     if soft >= wanted {
         return Ok(());
     }
