@@ -34,7 +34,10 @@ impl Keeper {
     }
 
     fn write(&mut self, conn: Conn, tail: Option<&Tail>) {
-        let written = tail.map_or_else(|| self.tails.clear(conn), |tail| self.tails.write(conn, tail));
+        let written = match tail {
+            Some(tail) => self.tails.write(conn, tail),
+            None => self.tails.clear(conn),
+        };
         if let Err(error) = written
             && !std::mem::replace(&mut self.told, true)
         {
@@ -152,6 +155,7 @@ impl Core {
     /// Keeps what has changed of what is half said.
     pub(super) fn note_tails(&mut self) {
         if self.keeper.is_none() {
+            self.streams.changed.clear();
             return;
         }
         let mut changed = std::mem::take(&mut self.streams.changed);

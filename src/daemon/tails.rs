@@ -1,9 +1,10 @@
 //! What has been half said on each connection that systemd keeps, where a killed daemon's successor finds it.
 //!
-//! One file in memory that systemd keeps with the connections; each has room of its own in it, at its number. What a
-//! connection holds between two whole lines is nothing, so the file is written to only where a line was cut.
+//! One file in memory that systemd keeps with the connections. Each has room of its own in it, by its number: a little for
+//! what is mostly to be known, that its lines end, and much where a line was cut. Between two whole lines nothing changes,
+//! so that it is seldom written to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,8 +16,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::hub::Conn;
 
-/// Room for each connection. Only what is written to takes memory.
-const ROOM_BYTES: u64 = 1 << 20;
+/// Room for what is short, for each connection; the first is that of the count.
+const SHORT_BYTES: usize = 64;
+
+/// Connections that there is room for: more than there can be.
+const MOST: u32 = 1 << 18;
+
+/// Behind those the room for what is long, for each connection. Only what is written to takes memory.
+const LONG_BYTES: u64 = 1 << 20;
 
 /// In front of each tail: how long it is and its checksum, 4 bytes each.
 const HEAD_BYTES: usize = 8;
@@ -35,45 +42,80 @@ pub(super) struct Tail {
 }
 
 /// All of them.
-pub(super) struct Tails(File);
+pub(super) struct Tails {
+    file: File,
+    /// How many connections have had a number.
+    count: u32,
+    /// Those that hold something long.
+    long: BTreeSet<Conn>,
+}
 
 impl Tails {
     /// None yet.
     pub(super) fn new() -> io::Result<Self> {
         let memory = memfd_create(c"pigeond-tails", MFdFlags::MFD_CLOEXEC)?;
-        Ok(Self(memory.into()))
+        Ok(Self { file: memory.into(), count: 0, long: BTreeSet::new() })
     }
 
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.file.as_fd()
     }
 
-    /// Writes what one connection holds; whether there was room.
-    pub(super) fn write(&self, conn: Conn, tail: &Tail) -> io::Result<()> {
+    /// Writes what one connection holds.
+    ///
+    /// # Errors
+    ///
+    /// There is no room, in the file or for it.
+    pub(super) fn write(&mut self, conn: Conn, tail: &Tail) -> io::Result<()> {
         let mut bytes = postcard::to_extend(tail, vec![0; HEAD_BYTES]).map_err(io::Error::other)?;
         let (head, body) = bytes.split_at_mut(HEAD_BYTES);
         let length = u32::try_from(body.len()).map_err(io::Error::other)?;
         let fields = length.to_le_bytes().into_iter().chain(crc32fast::hash(body).to_le_bytes());
         head.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
-        if bytes.len() as u64 > ROOM_BYTES {
+        if bytes.len() as u64 > LONG_BYTES || conn.0 >= MOST - 1 {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        self.0.write_all_at(&bytes, offset(conn))
+        if conn.0 >= self.count {
+            self.file.write_all_at(&(conn.0 + 1).to_le_bytes(), 0)?;
+            self.count = conn.0 + 1;
+        }
+        // The new one first: what is long counts where both are there.
+        if bytes.len() > SHORT_BYTES {
+            self.file.write_all_at(&bytes, long(conn))?;
+            self.long.insert(conn);
+            return self.file.write_all_at(&[0; HEAD_BYTES], short(conn));
+        }
+        self.file.write_all_at(&bytes, short(conn))?;
+        self.clear_long(conn)
     }
 
     /// One connection holds nothing any more, or is gone.
-    pub(super) fn clear(&self, conn: Conn) -> io::Result<()> {
+    pub(super) fn clear(&mut self, conn: Conn) -> io::Result<()> {
+        if conn.0 < self.count {
+            self.file.write_all_at(&[0; HEAD_BYTES], short(conn))?;
+        }
+        self.clear_long(conn)
+    }
+
+    fn clear_long(&mut self, conn: Conn) -> io::Result<()> {
+        if !self.long.remove(&conn) {
+            return Ok(());
+        }
         let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        let (at, length) = (offset(conn).cast_signed(), ROOM_BYTES.cast_signed());
-        Ok(fallocate(&self.0, hole, at, length)?)
+        Ok(fallocate(&self.file, hole, long(conn).cast_signed(), LONG_BYTES.cast_signed())?)
     }
 
     /// Reads what the last run left, by what the connections are called. What was being written when that was killed is
     /// left out.
     pub(super) fn read(left: &File) -> io::Result<BTreeMap<u64, Tail>> {
         let mut tails = BTreeMap::new();
-        for at in (0..left.metadata()?.len()).step_by(1 << 20) {
-            if let Some(tail) = read_one(left, at) {
+        if left.metadata()?.len() == 0 {
+            return Ok(tails);
+        }
+        let mut count = [0; 4];
+        left.read_exact_at(&mut count, 0)?;
+        for conn in (0..u32::from_le_bytes(count).min(MOST)).map(Conn) {
+            if let Some(tail) = read_one(left, long(conn)).or_else(|| read_one(left, short(conn))) {
                 tails.insert(tail.id, tail);
             }
         }
@@ -81,8 +123,12 @@ impl Tails {
     }
 }
 
-fn offset(conn: Conn) -> u64 {
-    u64::from(conn.0) * ROOM_BYTES
+fn short(conn: Conn) -> u64 {
+    (u64::from(conn.0) + 1) * SHORT_BYTES as u64
+}
+
+fn long(conn: Conn) -> u64 {
+    u64::from(MOST) * SHORT_BYTES as u64 + u64::from(conn.0) * LONG_BYTES
 }
 
 fn read_one(left: &File, at: u64) -> Option<Tail> {
@@ -90,7 +136,7 @@ fn read_one(left: &File, at: u64) -> Option<Tail> {
     left.read_exact_at(&mut head, at).ok()?;
     let [a, b, c, d, crc @ ..] = head;
     let length = usize::try_from(u32::from_le_bytes([a, b, c, d])).ok()?;
-    if length == 0 || (length + HEAD_BYTES) as u64 > ROOM_BYTES {
+    if length == 0 || (length + HEAD_BYTES) as u64 > LONG_BYTES {
         return None;
     }
     let mut body = vec![0; length];
@@ -109,35 +155,46 @@ mod tests {
         Tail { id, stream: vec![b's'; length], held: b"INC\n".to_vec(), out: Vec::new() }
     }
 
+    fn left(tails: &Tails) -> Vec<Tail> {
+        Tails::read(&tails.file).unwrap().into_values().collect()
+    }
+
     #[test]
-    fn what_was_written_is_read_and_what_was_cleared_is_not() {
-        let tails = Tails::new().unwrap();
-        for (conn, length) in [(0, 0), (1, 10_000), (7, 700_000)] {
+    fn what_was_written_last_is_read_and_what_was_cleared_is_not() {
+        let mut tails = Tails::new().unwrap();
+        assert_eq!(left(&tails), []);
+        for (conn, length) in [(0, 0), (1, 10_000), (2, 0), (7, 700_000), (8, 0)] {
             tails.write(Conn(conn), &tail(conn.into(), length)).unwrap();
         }
         tails.write(Conn(7), &tail(70, 3)).unwrap();
-        tails.clear(Conn(1)).unwrap();
-        let read = Tails::read(&tails.0).unwrap();
-        assert_eq!(read.into_values().collect::<Vec<_>>(), [tail(0, 0), tail(70, 3)]);
+        tails.write(Conn(8), &tail(80, 3000)).unwrap();
+        for conn in [1, 2, 9] {
+            tails.clear(Conn(conn)).unwrap();
+        }
+        assert_eq!(left(&tails), [tail(0, 0), tail(70, 3), tail(80, 3000)]);
     }
 
     #[test]
     fn what_is_too_long_is_refused_and_leaves_the_next_alone() {
-        let tails = Tails::new().unwrap();
+        let mut tails = Tails::new().unwrap();
         tails.write(Conn(1), &tail(1, 5)).unwrap();
         assert!(tails.write(Conn(0), &tail(0, 1 << 20)).is_err());
-        assert_eq!(Tails::read(&tails.0).unwrap().into_values().collect::<Vec<_>>(), [tail(1, 5)]);
+        assert!(tails.write(Conn(MOST), &tail(0, 5)).is_err());
+        tails.write(Conn(0), &tail(2, (1 << 20) - 100)).unwrap();
+        assert_eq!(left(&tails), [tail(1, 5), tail(2, (1 << 20) - 100)]);
     }
 
     #[test]
     fn damage_anywhere_loses_one_tail_and_no_more() {
-        let tails = Tails::new().unwrap();
         for at in 0..40 {
-            tails.write(Conn(0), &tail(0, 20)).unwrap();
-            tails.write(Conn(1), &tail(1, 20)).unwrap();
-            tails.0.write_all_at(b"\xff", at).unwrap();
-            let read = Tails::read(&tails.0).unwrap();
-            assert!(read.contains_key(&1) && read.get(&0).is_none_or(|left| *left == tail(0, 20)), "{at}");
+            let mut tails = Tails::new().unwrap();
+            for id in 0..2 {
+                tails.write(Conn(u32::try_from(id).unwrap()), &tail(id, 20)).unwrap();
+            }
+            tails.file.write_all_at(b"\xff", short(Conn(0)) + at).unwrap();
+            let read = left(&tails);
+            assert!(read.contains(&tail(1, 20)) && read.len() <= 2, "{at}");
+            assert!(read.iter().all(|tail| tail.stream.len() == 20), "{at}");
         }
     }
 }

@@ -132,10 +132,12 @@ impl Hub {
         self.resume_stream(now, conn, stream);
     }
 
-    /// What has been said on this connection and was not understood yet, in bytes that [`Self::resume`] takes.
+    /// What has been said on this connection and was not understood yet, in bytes that [`Self::resume`] takes; none if
+    /// nothing has.
     #[must_use]
     pub fn unfinished(&self, conn: Conn) -> Option<Vec<u8>> {
-        self.streams.connections.get(conn.0 as usize)?.as_ref().map(|connection| connection.stream.to_bytes())
+        let stream = &self.streams.connections.get(conn.0 as usize)?.as_ref()?.stream;
+        (stream.rest() != Rest::Nothing).then(|| stream.to_bytes())
     }
 
     /// The connections where [`Self::unfinished`] has become something else since this was asked last, each maybe more than
