@@ -1,0 +1,57 @@
+# Sourced by lab.sh: the package under test.
+
+# package: prints the newest package for amd64 in target/debian/, built first if there is none.
+package() {
+    local deb=${PIGEOND_DEB:-}
+    [ -n "$deb" ] || deb=$(newest_package)
+    if [ -z "$deb" ]; then
+        say "building the package"
+        "$PROJECT/packaging/build-deb" amd64 > "$LAB_CACHE/build.log" 2>&1 ||
+            fail "the package could not be built" "$LAB_CACHE/build.log"
+        deb=$(newest_package)
+    fi
+    [ -f "$deb" ] || fail "there is no package"
+    echo "$deb"
+}
+
+newest_package() { find "$PROJECT/target/debian" -name 'pigeond_*_amd64.deb' -printf '%T@ %p\n' 2> /dev/null | sort -rn | head -n 1 | cut -d' ' -f2-; }
+
+# hand_over: puts the package at /debs/pigeond.deb inside the container.
+hand_over() {
+    local deb
+    deb=$(package)
+    cp "$deb" "$LAB_STATE/debs/pigeond.deb"
+}
+
+# hand_over_higher NUMBER [EDIT]: puts the same package, its version raised by that number, at /debs/NUMBER.deb. EDIT is
+# a command that is given the unpacked package's path, and may change it.
+hand_over_higher() {
+    local tree=$LAB_STATE/higher
+    dpkg-deb -R "$LAB_STATE/debs/pigeond.deb" "$tree"
+    sed -i -E "s/^Version: .*/&+higher$1/" "$tree/DEBIAN/control"
+    [ $# -lt 2 ] || "$2" "$tree"
+    dpkg-deb --root-owner-group -b "$tree" "$LAB_STATE/debs/$1.deb" > /dev/null
+    rm -rf "$tree"
+}
+
+# upgrade_to NUMBER [OPTION…]: with nobody there to be asked anything.
+upgrade_to() {
+    inside dpkg "${@:2}" -i "/debs/$1.deb" < /dev/null > "$LAB_STATE/install.log" 2>&1 ||
+        fail "the package could not be upgraded" "$LAB_STATE/install.log"
+    contains "+higher$1" "$(inside dpkg-query -W -f '${Version}' pigeond)" "the version after the upgrade"
+}
+
+# install_package [NAME]: as a user does, with what it depends on and nothing else; needs no network.
+install_package() {
+    inside apt-get install -y -qq --no-install-recommends "/debs/${1:-pigeond}.deb" \
+        > "$LAB_STATE/install.log" 2>&1 || fail "the package could not be installed" "$LAB_STATE/install.log"
+}
+
+# property NAME: of the unit, as systemd says it.
+property() { inside systemctl show --value -p "$1" pigeond; }
+
+# journal ARGUMENT…: lines of the journal, written out first.
+journal() {
+    inside journalctl --sync
+    inside journalctl --no-pager -q "$@"
+}
