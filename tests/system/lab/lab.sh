@@ -31,7 +31,7 @@ prepare() {
     need ip iproute2
     need systemd-nspawn systemd-container
     need mmdebstrap mmdebstrap
-    package > /dev/null
+    package amd64 > /dev/null
     local suite
     for suite; do root_of "$suite" > /dev/null; done
 }

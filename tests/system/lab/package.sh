@@ -1,25 +1,29 @@
 # Sourced by lab.sh: the package under test.
 
-# package: prints the newest package for amd64 in target/debian/, built first if there is none.
+# package ARCH: prints the newest package for it in target/debian/ (or where PIGEOND_DEBS says), built first if there is
+# none.
 package() {
-    local deb=${PIGEOND_DEB:-}
-    [ -n "$deb" ] || deb=$(newest_package)
+    local deb
+    deb=$(newest_package "$1")
     if [ -z "$deb" ]; then
-        say "building the package"
-        "$PROJECT/packaging/build-deb" amd64 > "$LAB_CACHE/build.log" 2>&1 ||
+        say "building the package for $1"
+        "$PROJECT/packaging/build-deb" "$1" > "$LAB_CACHE/build.log" 2>&1 ||
             fail "the package could not be built" "$LAB_CACHE/build.log"
-        deb=$(newest_package)
+        deb=$(newest_package "$1")
     fi
-    [ -f "$deb" ] || fail "there is no package"
+    [ -n "$deb" ] || fail "there is no package"
     echo "$deb"
 }
 
-newest_package() { find "$PROJECT/target/debian" -name 'pigeond_*_amd64.deb' -printf '%T@ %p\n' 2> /dev/null | sort -rn | head -n 1 | cut -d' ' -f2-; }
+newest_package() {
+    find "${PIGEOND_DEBS:-$PROJECT/target/debian}" -maxdepth 1 -name "pigeond_*_$1.deb" -printf '%T@ %p\n' 2> /dev/null |
+        sort -rn | head -n 1 | cut -d' ' -f2-
+}
 
 # hand_over: puts the package at /debs/pigeond.deb inside the container.
 hand_over() {
     local deb
-    deb=$(package)
+    deb=$(package amd64)
     cp "$deb" "$LAB_STATE/debs/pigeond.deb"
 }
 
