@@ -52,7 +52,7 @@ class Load:
         self.broken, self.refused = collections.Counter(), collections.Counter()
         self.told_to_wait = collections.Counter()
         self.other, self.other_answered = None, 0
-        # What was cried, and in which phases it was under way.
+        # What was cried, with the phases in which it was under way.
         self.cried = {}
 
     def row(self, transport, kind):
@@ -232,11 +232,11 @@ class Worker(Peer):
 
 
 class Crier(Peer):
-    """Joined; sends to all others a number, one after the other, and changes a value with it."""
+    """Joined; sends to all others, and changes a value that is watched, one after the other."""
 
     def __init__(self, load, transport, listeners):
         super().__init__(load, transport)
-        self.listeners, self.cry, self.commands = listeners, 0, []
+        self.listeners, self.cry, self.what = listeners, 0, ""
 
     async def open(self):
         await super().open()
@@ -246,14 +246,14 @@ class Crier(Peer):
     def tick(self, new):
         self.resend()
         if self.under_way:
-            self.load.cried[self.cry][0].add(self.load.phase)
+            self.load.cried[self.what].add(self.load.phase)
         elif new and not self.socket.is_closing():
-            if not self.commands:
-                self.cry += 1
-                self.commands = [f"ALL {self.cry}", f"SET beat {self.cry}"]
-                self.load.cried[self.cry] = ({self.load.phase}, self.load.now())
-            self.load.cried[self.cry][0].add(self.load.phase)
-            self.request(self.commands.pop(0), self.tagged_row())
+            self.cry += 1
+            # A word to all, then a change of a value, in turn.
+            number, change = divmod(self.cry, 2)
+            self.what = f"beat {number}" if change else str(number)
+            self.load.cried[self.what] = {self.load.phase}
+            self.request(f"SET {self.what}" if change else f"ALL {self.what}", self.tagged_row())
 
     def tagged_row(self):
         return self.load.row(TCP, "to all")
@@ -305,14 +305,15 @@ class Listener(Peer):
         return new
 
     def settle(self):
-        for cry, (phases, _) in self.load.cried.items():
-            for what in (str(cry), f"beat {cry}") if self.watches else (str(cry),):
-                self.pushes.sent += 1
-                if what in self.heard:
-                    self.pushes.answered += 1
-                    continue
-                self.pushes.lost += 1
-                killed = "kill" in phases
-                self.pushes.killed += killed
-                if self.acks or not killed:
-                    self.load.problems.append(f"{self.code} did not hear all that was said in {sorted(phases)}")
+        for what, phases in self.load.cried.items():
+            if what.startswith("beat") and not self.watches:
+                continue
+            self.pushes.sent += 1
+            if what in self.heard:
+                self.pushes.answered += 1
+                continue
+            self.pushes.lost += 1
+            killed = "kill" in phases
+            self.pushes.killed += killed
+            if self.acks or not killed:
+                self.load.problems.append(f"{self.code} did not hear all that was said in {sorted(phases)}")
