@@ -32,6 +32,10 @@ async def main():
     print("  steady", flush=True)
     while (order := (await orders.readline()).decode().strip()) != "end":
         load.phase = order
+        # Those under way know it before it begins.
+        for peer in [*workers, crier]:
+            peer.resend()
+        print(f"  phase {order}", flush=True)
     load.calm = True
     await drain(load, [*workers, crier])
     ticking.cancel()

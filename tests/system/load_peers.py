@@ -37,8 +37,10 @@ class Request:
     line: bytes
     since: float
     phase: str
-    due: float = 0.0
-    wait: float = 0.0
+    due: float
+    wait: float
+    # Over UDP always; over TCP only where the hub asked for it or was killed meanwhile: else each byte arrives.
+    may_be_lost: bool
 
 
 class Load:
@@ -137,7 +139,7 @@ class Peer(asyncio.Protocol, asyncio.DatagramProtocol):
         line = f"#{self.session}.{self.number} {command}\n".encode()
         wait = FIRST_RESEND[self.kind]
         now = self.load.now()
-        self.under_way[self.number] = Request(line, now, self.load.phase, now + wait, wait)
+        self.under_way[self.number] = Request(line, now, self.load.phase, now + wait, wait, self.kind == UDP)
         if row:
             row.sent += 1
         self.send(line)
@@ -145,13 +147,13 @@ class Peer(asyncio.Protocol, asyncio.DatagramProtocol):
     def resend(self):
         now = self.load.now()
         for request in self.under_way.values():
-            if now < request.due:
+            if self.load.phase == "kill":
+                request.phase, request.may_be_lost = "kill", True
+            if now < request.due or not request.may_be_lost:
                 continue
             request.wait = min(request.wait * 2, LONGEST_RESEND)
             request.due = now + request.wait
             self.tagged.resent += 1
-            if self.kind == TCP and "kill" not in (request.phase, self.load.phase):
-                self.load.problems.append(f"no answer over TCP within {FIRST_RESEND[TCP]} s in phase {self.load.phase}")
             self.send(request.line)
 
     def hear_reply(self, line):
@@ -162,9 +164,8 @@ class Peer(asyncio.Protocol, asyncio.DatagramProtocol):
         if word == "ERR" and first in ("busy", "stopping", "disk"):
             self.load.told_to_wait[first] += 1
             if number in self.under_way:
-                # Over TCP too the same line is sent again, as the protocol says.
                 self.under_way[number].due = self.load.now() + FIRST_RESEND[UDP]
-                self.under_way[number].phase = "kill"
+                self.under_way[number].may_be_lost = True
             return
         request = self.under_way.pop(number, None)
         if request is None:

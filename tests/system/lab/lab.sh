@@ -41,6 +41,7 @@ lab_up() {
     prepare "$1"
     mkdir -p "$LAB_STATE"
     trap lab_down EXIT
+    trap 'exit 143' TERM INT HUP
     local root
     root=$(root_of "$1")
     network_up
@@ -49,7 +50,9 @@ lab_up() {
 
 lab_down() {
     local status=$?
+    # Nothing interrupts this.
     trap - EXIT
+    trap '' TERM INT HUP
     [ "$status" = 0 ] || show_logs
     halt || true
     # What still runs on the neighbour.

@@ -1,18 +1,28 @@
 # Sourced by lab.sh: the package under test.
 
-# package ARCH: prints the newest package for it in target/debian/ (or where PIGEOND_DEBS says), built first if there is
-# none.
+# What the package is made of.
+readonly SOURCES=(Cargo.toml Cargo.lock .cargo src config systemd packaging docs)
+
+# package ARCH: prints the newest package for it in target/debian/, built first if there is none, or none as new as what
+# it is made of. PIGEOND_DEBS names another directory, whose newest is taken as it is.
 package() {
     local deb
     deb=$(newest_package "$1")
-    if [ -z "$deb" ]; then
+    if [ -z "${PIGEOND_DEBS:-}" ] && is_stale "$deb"; then
         say "building the package for $1"
         "$PROJECT/packaging/build-deb" "$1" > "$LAB_CACHE/build.log" 2>&1 ||
             fail "the package could not be built" "$LAB_CACHE/build.log"
         deb=$(newest_package "$1")
     fi
-    [ -n "$deb" ] || fail "there is no package"
+    [ -n "$deb" ] || fail "there is no package for $1"
     echo "$deb"
+}
+
+is_stale() {
+    local newer
+    [ -n "$1" ] || return 0
+    newer=$(cd "$PROJECT" && find "${SOURCES[@]}" -newer "$1" -type f -print -quit)
+    [ -n "$newer" ]
 }
 
 newest_package() {
