@@ -9,7 +9,7 @@ import asyncio
 import collections
 import sys
 
-from load_peers import Crier, Listener, Load, UDP, TCP, Worker
+from load_peers import Crier, Listener, Load, Peer, UDP, TCP, Worker
 
 TICK = 0.06
 DRAIN_SECONDS = 15
@@ -68,14 +68,15 @@ async def drain(load, peers):
 
 async def finish(load, crier, listeners):
     """Who is joined, what the values are, and that a last word reaches everybody."""
-    who = await crier.ask("WHO")
+    asker = await Peer(load, TCP).connect()
+    who = await asker.ask("WHO")
     wanted = " ".join(sorted(["crier", *(listener.code for listener in listeners)]))
     load.check(who == wanted, f"joined at the end: {who}, not {wanted}")
     tagged = load.row(UDP, "tagged").answered + load.row(TCP, "tagged").answered
-    value = await crier.ask("GET tagged")
+    value = await asker.ask("GET tagged")
     load.check(value == str(tagged), f"{tagged} increments were answered, and the value is {value}")
     load.check(sorted(load.values) == list(range(1, tagged + 1)), "the answers are not 1, 2, 3 … each once")
-    load.other = await crier.ask("GET other")
+    load.other = await asker.ask("GET other")
     await crier.ask("ALL last")
     end = load.now() + 5
     while not all("last" in listener.heard for listener in listeners) and load.now() < end:
