@@ -83,6 +83,8 @@ async def finish(load, crier, listeners):
         await asyncio.sleep(0.05)
     for listener in listeners:
         load.check("last" in listener.heard, f"{listener.code} did not hear the last word")
+    for listener in listeners:
+        await listener.leave()
 
 
 def report(load, workers, listeners, crier):

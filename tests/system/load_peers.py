@@ -70,7 +70,7 @@ class Peer(asyncio.Protocol, asyncio.DatagramProtocol):
 
     def __init__(self, load, transport):
         self.load, self.kind, self.socket, self.rest = load, transport, None, b""
-        self.waiting = None
+        self.waiting, self.end = None, None
         self.session, self.number, self.under_way, self.replies = secrets.token_hex(6), 0, {}, {}
         self.tagged = load.row(transport, "tagged")
 
@@ -104,6 +104,9 @@ class Peer(asyncio.Protocol, asyncio.DatagramProtocol):
         self.load.refused[self.kind] += 1
 
     def connection_lost(self, error):
+        if self.end:
+            self.end.set_result(None)
+            return
         self.load.broken[self.kind] += 1
         self.load.problems.append(f"a connection broke in phase {self.load.phase}: {error or 'closed by the hub'}")
 
@@ -125,6 +128,15 @@ class Peer(asyncio.Protocol, asyncio.DatagramProtocol):
             return await asyncio.wait_for(self.waiting, 5)
         except asyncio.TimeoutError:
             return "(no answer)"
+
+    async def leave(self):
+        """A connection that has outlived the daemon is closed when its client says so."""
+        if self.kind == UDP or self.socket.is_closing():
+            return
+        self.end = asyncio.get_running_loop().create_future()
+        self.send(b"BYE\n")
+        done, _ = await asyncio.wait([self.end], timeout=5)
+        self.load.check(done, "a connection was not closed after BYE")
 
     async def open(self):
         """Number 1 opens the session."""

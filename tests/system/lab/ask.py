@@ -1,4 +1,5 @@
 """ask.py udp|tcp ADDRESS LINE: sends one line to the hub and prints the reply, waiting a second at most."""
+import os
 import socket
 import sys
 
@@ -8,7 +9,7 @@ family = socket.AF_INET6 if ":" in address else socket.AF_INET
 with socket.socket(family, kind) as peer:
     peer.settimeout(1)
     try:
-        peer.connect((address, 10125))
+        peer.connect((address, int(os.environ.get("PORT", "10125"))))
         peer.sendall(line.encode() + b"\n")
         reply = b""
         while not reply.endswith(b"\n"):
