@@ -54,8 +54,8 @@ class Load:
         self.broken, self.refused = collections.Counter(), collections.Counter()
         self.told_to_wait = collections.Counter()
         self.other, self.other_answered = None, 0
-        # What was cried, with the phases in which it was under way.
-        self.cried = {}
+        # What was cried, with the phases in which it was under way, and since when.
+        self.cried, self.cried_at = {}, {}
 
     def row(self, transport, kind):
         return self.rows.setdefault((transport, kind), Row(transport, kind))
@@ -266,6 +266,7 @@ class Crier(Peer):
             number, change = divmod(self.cry, 2)
             self.what = f"beat {number}" if change else str(number)
             self.load.cried[self.what] = {self.load.phase}
+            self.load.cried_at[self.what] = self.load.now()
             self.request(f"SET {self.what}" if change else f"ALL {self.what}", self.tagged_row())
 
     def tagged_row(self):
@@ -307,6 +308,7 @@ class Listener(Peer):
         what = words[2] if words[0] == "MSG" else f"beat {words[2]}"
         self.load.check(what not in self.heard, f"{self.code} heard the same push twice")
         self.heard.add(what)
+        self.pushes.pause = max(self.pushes.pause, self.load.now() - self.load.cried_at.get(what, self.load.now()))
         return True
 
     def is_next(self, number):
