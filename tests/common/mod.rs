@@ -71,8 +71,19 @@ impl Daemon {
         self.wait_for_port();
     }
 
+    /// The program, by the emulator that `PIGEON_TEST_RUNNER` names where it was built for another machine.
+    fn program() -> Command {
+        let program = env!("CARGO_BIN_EXE_pigeond");
+        let runner = std::env::var("PIGEON_TEST_RUNNER").unwrap_or_default();
+        let mut words = runner.split_whitespace();
+        let Some(emulator) = words.next() else { return Command::new(program) };
+        let mut command = Command::new(emulator);
+        command.args(words).arg(program);
+        command
+    }
+
     fn launch(directory: &TempDir) -> (Child, Receiver<String>) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pigeond"))
+        let mut child = Self::program()
             .arg("--config")
             .arg(directory.path().join("pigeond.toml"))
             .env_remove("JOURNAL_STREAM")
