@@ -242,6 +242,7 @@ impl Daemon {
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let rearm = Rc::clone(&self.shared.borrow().rearm);
         let (mut summary, mut since) = (self.summary(), alive.tick().await);
+        systemd::alive(&summary, &summary, Duration::ZERO);
         loop {
             let wake = self.arm();
             tokio::select! {
