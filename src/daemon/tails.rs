@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::libc::off_t;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
@@ -101,8 +102,13 @@ impl Tails {
         if !self.long.remove(&conn) {
             return Ok(());
         }
-        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        Ok(fallocate(&self.file, hole, long(conn).cast_signed(), LONG_BYTES.cast_signed())?)
+        self.file.write_all_at(&[0; HEAD_BYTES], long(conn))?;
+        // Where offsets have 32 bits the memory of the highest numbers is only used again.
+        if let (Ok(at), Ok(length)) = (off_t::try_from(long(conn)), off_t::try_from(LONG_BYTES)) {
+            let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            fallocate(&self.file, hole, at, length)?;
+        }
+        Ok(())
     }
 
     /// Reads what the last run left, by what the connections are called. What was being written when that was killed is
