@@ -166,6 +166,7 @@ fn the_pushes_of_a_tagged_request_leave_with_its_reply_and_later_ones_do_not_ove
     let mut kept = Kept::new();
     kept.ask(1, b"JOIN ann");
     kept.ask(1, b"WATCH a");
+    kept.commit();
     kept.ask(2, b"#s.1 SET a 1");
     assert_eq!(kept.to(1), [""; 0]);
     assert_eq!(kept.ask(2, b"SET a 2"), ["set"]);
@@ -477,6 +478,7 @@ fn a_tagged_question_is_asked_once_and_answered_where_the_newest_copy_came_from(
     let mut kept = Kept::new();
     kept.ask(1, b"JOIN ann");
     kept.ask(2, b"JOIN bob");
+    kept.commit();
     kept.ask(1, b"#s.1 ASK bob x");
     assert_eq!(kept.to(2), [""; 0], "recorded before it is asked");
     kept.commit();
@@ -509,6 +511,7 @@ fn on_a_stream_a_question_holds_up_the_replies_behind_it_but_no_request() {
     kept.open(2);
     kept.stream(1, b"JOIN ann\n");
     kept.stream(2, b"JOIN bob\n");
+    kept.commit();
     let first = kept.stream(1, b"PING\nASK bob q\n");
     assert_eq!(first, "pong\n");
     let to_bob = ticket(&kept.on(2));
@@ -525,9 +528,10 @@ fn on_a_stream_a_question_holds_up_the_replies_behind_it_but_no_request() {
 #[test]
 fn who_half_closes_after_a_question_still_gets_its_answer() {
     let mut kept = Kept::new();
-    kept.ask(2, b"JOIN bob");
+    kept.ask_and_commit(2, b"JOIN bob");
     kept.open(1);
     kept.stream(1, b"JOIN ann\nASK bob q\n");
+    kept.commit();
     let ticket = ticket(&kept.to(2)[0]);
     kept.handle(Input::HalfClosed { conn: Conn(1) });
     assert_eq!(kept.closed(), []);
@@ -550,6 +554,7 @@ fn a_late_answer_does_not_take_the_place_of_a_later_request_in_the_window() {
     let mut kept = Kept::new();
     kept.ask(1, b"JOIN ann");
     kept.ask(2, b"JOIN bob");
+    kept.commit();
     kept.ask_and_commit(1, b"#s.1 ASK bob x");
     let ticket = ticket(&kept.to(2)[0]);
     assert_eq!(kept.ask_and_commit(1, b"#s.65 INC"), ["#s.65 OK 1"]);
@@ -595,8 +600,10 @@ fn while_a_commit_is_tried_again_nothing_new_is_changed_either() {
 fn who_joined_or_was_answered_when_the_commit_failed_is_told_so() {
     let mut kept = Kept::new();
     kept.open(1);
-    kept.ask(2, b"JOIN bob");
-    kept.stream(1, b"JOIN ann\nASK bob q\n");
+    kept.ask_and_commit(2, b"JOIN bob");
+    kept.stream(1, b"JOIN ann\n");
+    kept.commit();
+    kept.stream(1, b"ASK bob q\n");
     let ticket = ticket(&kept.to(2)[0]);
     kept.ask(2, format!("#s.1 ANSWER {ticket} a").as_bytes());
     kept.ask(3, b"JOIN carl ack\r\n");
@@ -608,7 +615,7 @@ fn who_joined_or_was_answered_when_the_commit_failed_is_told_so() {
 #[test]
 fn who_half_closes_after_a_tagged_question_still_gets_its_answer() {
     let mut kept = Kept::new();
-    kept.ask(2, b"JOIN bob");
+    kept.ask_and_commit(2, b"JOIN bob");
     kept.open(1);
     kept.stream(1, b"JOIN ann\n#s.1 ASK bob q\n");
     kept.commit();
@@ -637,7 +644,7 @@ fn what_was_stale_stays_so_over_a_restart_and_reads_make_nothing_stale() {
 #[test]
 fn what_was_to_go_to_a_connection_never_reaches_the_next_of_its_number_however_it_ended() {
     let mut kept = Kept::new();
-    kept.ask(2, b"JOIN bob");
+    kept.ask_and_commit(2, b"JOIN bob");
     kept.open(7);
     kept.stream(7, b"JOIN ann\n#s.1 ASK bob q\n");
     kept.commit();
@@ -728,9 +735,10 @@ fn long_answers_are_remembered_up_to_a_bound() {
 #[test]
 fn an_answer_that_comes_before_the_commit_is_told_after_it_and_in_order() {
     let mut kept = Kept::new();
-    kept.ask(2, b"JOIN bob");
+    kept.ask_and_commit(2, b"JOIN bob");
     kept.open(7);
     kept.stream(7, b"JOIN ann\n");
+    kept.commit();
     kept.stream(7, b"#s.1 INC\n");
     kept.stream(7, b"ASK bob q\nPING\n");
     let ticket = ticket(&kept.to(2)[0]);
@@ -757,4 +765,49 @@ fn a_batch_that_is_there_twice_restores_what_it_restores_once() {
     kept.crash();
     assert_eq!(kept.ask(1, b"#u.1 INC"), ["#u.1 OK 3"]);
     assert_eq!(kept.ask(1, b"#s.1 INC"), ["#s.1 OK 2"]);
+}
+
+#[test]
+fn who_joins_or_watches_is_told_so_once_that_is_kept() {
+    let mut kept = Kept::new();
+    kept.open(1);
+    assert_eq!(kept.stream(1, b"JOIN ann\nWATCH a\nPING\n"), "", "and what comes behind keeps its order");
+    kept.commit();
+    assert_eq!(kept.on(1), "joined ann 1/10\nwatching a\npong\n");
+    assert_eq!(kept.stream(1, b"JOIN ann\nWATCH a\n"), "joined ann 1/10\nwatching a\n", "nothing new");
+}
+
+#[test]
+fn while_nothing_can_be_saved_nobody_joins_or_watches_and_nothing_gathers() {
+    let mut kept = Kept::new();
+    kept.ask_and_commit(1, b"JOIN ann");
+    kept.ask(1, b"#s.1 INC");
+    kept.fail();
+    let before = kept.hub.gathered_bytes();
+    for line in ["WATCH a", "UNWATCH a", "JOIN ann", "BYE"] {
+        assert_eq!(kept.ask(1, line.as_bytes()), [DISK], "{line}");
+    }
+    assert_eq!((kept.ask(2, b"JOIN bob"), kept.hub.gathered_bytes()), (vec![DISK.to_owned()], before));
+}
+
+#[test]
+fn a_connection_that_its_own_request_ended_asks_nothing_more() {
+    let settings = Settings { values: 20, ..Settings::default() };
+    let mut kept = Kept::with(settings);
+    kept.open(1);
+    kept.stream(1, b"JOIN ann ack\nWATCH *\n");
+    kept.commit();
+    // More keys than its mailbox may hold letters about, none of which it acknowledges.
+    for key in 0..40 {
+        kept.ask(2, format!("SET k{key} 1").as_bytes());
+        kept.ask(2, format!("DEL k{key}").as_bytes());
+        kept.commit();
+    }
+    kept.stream(1, b"SET last x\nJOIN evil\nWATCH foo\n");
+    kept.commit();
+    assert_eq!(kept.ask(3, b"WHO"), [""], "neither is there");
+    kept.pass(SECOND);
+    kept.commit();
+    kept.crash();
+    assert_eq!(kept.ask(3, b"WHO"), [""]);
 }

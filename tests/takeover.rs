@@ -11,6 +11,7 @@
 
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{TcpStream, UdpSocket};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,14 +27,13 @@ struct Store {
     orders: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
     port: u16,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Store {
     fn start(settings: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let config = directory.path().join("p.toml");
-        std::fs::write(&config, format!("[listen]\nbind = [\"127.0.0.1\"]\nport = 0\n{settings}")).unwrap();
+        let config = Self::configure(&directory, "127.0.0.1", 0, settings);
         let mut child = Command::new("python3")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/takeover/store.py"))
             .arg(env!("CARGO_BIN_EXE_pigeond"))
@@ -53,9 +53,15 @@ impl Store {
         // Whoever writes a log wants a reader.
         std::thread::spawn(move || log.for_each(drop));
         let port = port.expect("it listens");
-        let mut store = Self { child, orders, answers, port, _directory: directory };
+        let mut store = Self { child, orders, answers, port, directory };
         assert_eq!(store.answer(), "ready");
         store
+    }
+
+    fn configure(directory: &TempDir, bind: &str, port: u16, settings: &str) -> PathBuf {
+        let config = directory.path().join("p.toml");
+        std::fs::write(&config, format!("[listen]\nbind = [\"{bind}\"]\nport = {port}\n{settings}")).unwrap();
+        config
     }
 
     fn answer(&mut self) -> String {
@@ -154,6 +160,51 @@ fn connections_places_watches_and_half_lines_outlive_a_restart_and_a_kill() {
 }
 
 #[test]
+fn a_half_line_that_was_completed_is_forgotten() {
+    let mut store = Store::start("");
+    let mut guest = store.tcp();
+    assert_eq!(guest.ask("PING\nSET door op"), "pong\n");
+    store.wait_for_connections(1);
+    assert_eq!(guest.ask("en\n"), "set\n");
+    assert_eq!(store.order("kill"), "ready");
+    assert_eq!(guest.ask("#guest-one.1 INC\n"), "#guest-one.1 OK 1\n");
+}
+
+#[test]
+fn a_client_whose_line_was_cut_twice_over_kills_reads_it_whole() {
+    let mut store = Store::start("");
+    let value = "x".repeat(8000);
+    assert_eq!(ask(&store.udp(), &format!("#setter-one.1 SET big {value}")), "#setter-one.1 OK set");
+    let mut slow = store.tcp();
+    assert_eq!(slow.ask("PING\n"), "pong\n");
+    store.wait_for_connections(1);
+    slow.say(&"GET big\n".repeat(2000));
+    for _ in 0..3 {
+        assert_eq!(ask(&store.udp(), "PING"), "pong");
+        assert_eq!(store.order("kill"), "ready");
+    }
+    slow.say("PING the end\n");
+    let lines = std::iter::from_fn(|| Some(slow.hear()).filter(|line| line != "pong the end\n"));
+    for (number, line) in lines.into_iter().enumerate() {
+        assert!(line.trim_end() == value, "line {number} has {} bytes", line.len());
+    }
+}
+
+#[test]
+fn another_address_on_the_same_port_is_taken_by_a_restart_and_by_a_reload() {
+    let mut store = Store::start("");
+    let mut ann = store.tcp();
+    assert_eq!(ann.ask("JOIN ann\n"), "joined ann 1/10\n");
+    for (order, bind) in [("restart", "0.0.0.0"), ("reload", "127.0.0.1"), ("restart", "0.0.0.0")] {
+        Store::configure(&store.directory, bind, store.port, "");
+        assert_eq!(store.order(order), "ready");
+        assert_eq!(ask(&store.udp(), "WHO"), "ann", "{order} {bind}");
+        assert_eq!(store.tcp().ask("PING\n"), "pong\n", "{order} {bind}");
+        assert_eq!(ann.ask("PING\n"), "pong\n", "{order} {bind}");
+    }
+}
+
+#[test]
 fn no_datagram_is_refused_or_lost_over_restarts() {
     let mut store = Store::start("");
     let (asking, socket) = (AtomicBool::new(true), store.udp());
@@ -194,7 +245,7 @@ fn a_connection_that_ends_is_kept_no_longer_and_its_peer_sees_the_end() {
 fn a_slow_reader_gets_whole_lines_after_a_restart_and_after_a_kill() {
     let mut store = Store::start("[limits]\nunread_bytes = 16777216\n");
     let value = "x".repeat(8000);
-    assert_eq!(ask(&store.udp(), &format!("SET big {value}")), "set");
+    assert_eq!(ask(&store.udp(), &format!("#setter-one.1 SET big {value}")), "#setter-one.1 OK set");
     for how in ["restart", "kill"] {
         let mut slow = store.tcp();
         assert_eq!(slow.ask("PING\n"), "pong\n");

@@ -47,14 +47,18 @@ pub(super) fn take() -> Taken {
     for (raw, name) in descriptors {
         let descriptor = adopt(raw);
         match Name::parse(&name) {
-            Some(Name::Socket(wanted)) => {
-                if let Some(bound) = bound(wanted, descriptor) {
+            Some(Name::Socket(wanted)) => match bound(wanted, descriptor) {
+                Some(bound) => {
                     taken.sockets.insert(wanted, bound);
                 }
-            }
+                None => forget_name(&name),
+            },
             Some(Name::Stream(id)) => taken.streams.push((id, descriptor.into())),
             Some(Name::Tails) => taken.tails = Some(descriptor.into()),
-            None => tracing::warn!("systemd handed over a descriptor that is not pigeond's: {name}"),
+            None => {
+                tracing::warn!("systemd handed over a descriptor that is not pigeond's: {name}");
+                forget_name(&name);
+            }
         }
     }
     taken
@@ -71,6 +75,7 @@ fn adopt(descriptor: RawFd) -> OwnedFd {
 /// The socket that a descriptor is, if it is one of the kind that its name says.
 fn bound((kind, _): Wanted, descriptor: OwnedFd) -> Option<Bound> {
     let is = SockRef::from(&descriptor).r#type().ok()?;
+    SockRef::from(&descriptor).local_addr().ok()?.as_socket()?;
     match kind {
         Kind::Udp => (is == Type::DGRAM).then(|| Bound::Udp(descriptor.into())),
         Kind::Tcp => {
@@ -134,20 +139,26 @@ pub(super) fn keep(name: Name, descriptor: BorrowedFd<'_>) {
 
 /// Has systemd close what it keeps under a name.
 pub(super) fn forget(name: Name) {
-    let name = name.to_string();
-    tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(&name)], &[]);
+    forget_name(&name.to_string());
+}
+
+fn forget_name(name: &str) {
+    tell(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)], &[]);
 }
 
 /// Waits until systemd has read all that it was told, or for [`BARRIER_MS`]: of a process that has ended it would
-/// take nothing more.
+/// take nothing more, and a port is free only once it has closed what it kept of that.
 pub(super) fn wait_until_kept() {
+    if !are_kept() {
+        return;
+    }
     let Ok((ours, theirs)) = io::pipe() else { return };
     tell(&[NotifyState::Custom("BARRIER=1")], &[theirs.as_fd()]);
     drop(theirs);
     // The other end is closed once the message has been read.
     let mut waits = [PollFd::new(ours.as_fd(), PollFlags::POLLIN)];
     if !matches!(poll(&mut waits, BARRIER_MS), Ok(1)) {
-        tracing::warn!("systemd is slow: connections may be lost");
+        tracing::warn!("systemd is slow to hear what it should keep");
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use super::bind::{Bound, Wanted};
+use super::bind::{self, Bound, Wanted};
 use super::descriptors::{self, Name};
 use super::keeper::Keeper;
 use super::run::Daemon;
@@ -109,6 +109,24 @@ pub(super) fn kept(
     }
     (kept, new)
 }
+
+/// Binds what systemd may be about to give up: it closes what it kept of it some time after it was told.
+pub(super) async fn bind_patiently(wanted: &[Wanted]) -> Result<BTreeMap<Wanted, Bound>, bind::Error> {
+    descriptors::wait_until_kept();
+    let mut tries = if descriptors::are_kept() { TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        match bind::bind(wanted) {
+            Err(bind::Error::Taken { .. }) if tries > 0 => tokio::time::sleep(TRY_AGAIN).await,
+            result => return result,
+        }
+    }
+}
+
+/// How often, and after what time each, a port that is taken is tried again where systemd starts the daemon: so it does not
+/// start it several times a second while another program has the port, either.
+const TRIES: u32 = 20;
+const TRY_AGAIN: Duration = Duration::from_millis(100);
 
 /// Ends connections whose clients nobody knows any more: they connect again, and JOIN.
 fn end(streams: Vec<(u64, TcpStream)>) -> Vec<(u64, TcpStream)> {

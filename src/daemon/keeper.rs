@@ -20,6 +20,8 @@ use crate::hub::{Conn, Resumed};
 /// Has systemd keep connections.
 pub(super) struct Keeper {
     tails: Tails,
+    /// Whether one connection is marked as being read from.
+    is_marked: bool,
     /// A tail that could not be written was told of.
     told: bool,
 }
@@ -30,7 +32,7 @@ impl Keeper {
         let tails = Tails::new()?;
         descriptors::forget(Name::Tails);
         descriptors::keep(Name::Tails, tails.descriptor());
-        Ok(Self { tails, told: false })
+        Ok(Self { tails, is_marked: false, told: false })
     }
 
     fn write(&mut self, conn: Conn, tail: Option<&Tail>) {
@@ -38,6 +40,10 @@ impl Keeper {
             Some(tail) => self.tails.write(conn, tail),
             None => self.tails.clear(conn),
         };
+        self.tell(written);
+    }
+
+    fn tell(&mut self, written: io::Result<()>) {
         if let Err(error) = written
             && !std::mem::replace(&mut self.told, true)
         {
@@ -87,15 +93,19 @@ impl Core {
         streams: Vec<(u64, TcpStream)>,
         tails: Option<&File>,
     ) -> Vec<Reopened> {
-        let mut tails = tails.map_or_else(BTreeMap::new, |left| {
+        let (mut tails, torn) = tails.map_or_else(Default::default, |left| {
             Tails::read(left).unwrap_or_else(|error| {
                 tracing::warn!("what was half said when the last run ended cannot be read: {error}");
-                BTreeMap::new()
+                (BTreeMap::new(), None)
             })
         });
         let (mut reopened, mut left) = (Vec::new(), Vec::new());
         for (id, stream) in streams {
-            let Some((from, io)) = take_over(stream) else {
+            if torn == Some(id) {
+                // A line was just being put together: nobody knows how much of it was done. Its client finds out by the end.
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+            let Some((from, io)) = take_over(stream).filter(|_| torn != Some(id)) else {
                 // It has broken meanwhile.
                 descriptors::forget(Name::Stream(id));
                 continue;
@@ -106,6 +116,7 @@ impl Core {
             if let Some(stream) = self.streams.get_mut(conn) {
                 stream.kept = Kept::Yes;
                 stream.held = tail.held;
+                stream.is_cut = !tail.out.is_empty();
                 stream.out = tail.out;
                 self.streams.mark(conn);
             }
@@ -152,6 +163,21 @@ impl Core {
         }
     }
 
+    /// Something was read of a connection, or is about to be: unless it is all whole lines, as before, nobody could go on
+    /// with it until that is noted.
+    pub(super) fn mark(&mut self, conn: Conn, bytes: Option<&[u8]>) {
+        let Some(keeper) = &mut self.keeper else { return };
+        let Some(stream) = self.streams.get_mut(conn).filter(|stream| stream.kept != Kept::No) else {
+            return;
+        };
+        let is_whole = bytes.is_none_or(|bytes| bytes.last() == Some(&b'\n'));
+        if stream.is_torn || !is_whole {
+            keeper.is_marked = true;
+            let marked = keeper.tails.mark(stream.id);
+            keeper.tell(marked);
+        }
+    }
+
     /// Keeps what has changed of what is half said.
     pub(super) fn note_tails(&mut self) {
         if self.keeper.is_none() {
@@ -167,6 +193,11 @@ impl Core {
         }
         changed.clear();
         self.streams.changed = changed;
+        if let Some(keeper) = self.keeper.as_mut().filter(|keeper| keeper.is_marked) {
+            keeper.is_marked = false;
+            let unmarked = keeper.tails.unmark();
+            keeper.tell(unmarked);
+        }
     }
 
     fn note_tail(&mut self, conn: Conn, out: Out) {
@@ -175,7 +206,9 @@ impl Core {
             return;
         };
         let unfinished = self.hub.unfinished(conn).unwrap_or_default();
+        let is_torn = self.hub.is_torn(conn);
         let tail = stream.tail(unfinished, out);
+        stream.is_torn = tail.as_ref().is_some_and(|_| is_torn);
         let now = if tail.is_some() { Kept::WithTail } else { Kept::Yes };
         let before = std::mem::replace(&mut stream.kept, now);
         if [before, now].contains(&Kept::WithTail) {

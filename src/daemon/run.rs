@@ -102,7 +102,7 @@ fn run(file: Option<PathBuf>, config: Config) -> ExitCode {
         }
     };
     let exit = LocalSet::new().block_on(&runtime, async {
-        match Daemon::start(file, config, log) {
+        match Daemon::start(file, config, log).await {
             Ok(mut daemon) => daemon.serve().await,
             Err(error) => {
                 tracing::error!("{error}");
@@ -161,13 +161,18 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    fn start(file: Option<PathBuf>, config: Config, log: journal::Handle) -> Result<Self, StartError> {
+    async fn start(file: Option<PathBuf>, config: Config, log: journal::Handle) -> Result<Self, StartError> {
         // Signals are awaited first: one that comes while the sockets are bound is not lost.
         let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(StartError::Signals)?;
         let mut left = descriptors::take();
         let (mut bound, new) = handover::kept(bind::wanted(&config.listen), &mut left.sockets);
+        // What is not wanted any more may stand in the way of what is.
+        for (wanted, socket) in left.sockets {
+            descriptors::forget(Name::Socket(wanted));
+            drop(socket);
+        }
         if !new.is_empty() {
-            bound.append(&mut bind::bind(&new)?);
+            bound.append(&mut handover::bind_patiently(&new).await?);
         }
         let (hub, store, is_same) = state::open(&config)?;
         let unread_bytes = config.limits.unread_bytes;
@@ -180,9 +185,6 @@ impl Daemon {
             tokio::task::spawn_local(state::commit(Rc::clone(&shared)));
         }
         let mut daemon = Self { file, config, log, shared, sockets: BTreeMap::new(), signals };
-        for wanted in left.sockets.into_keys() {
-            descriptors::forget(Name::Socket(wanted));
-        }
         for (wanted, socket) in bound {
             daemon.serve_socket(wanted, socket).map_err(StartError::Serve)?;
         }
@@ -249,7 +251,14 @@ impl Daemon {
                 biased;
                 // 1. The operator's word comes before anything else.
                 signal = self.signals.next() => match signal {
-                    Some(SIGHUP) => self.reload().await,
+                    Some(SIGHUP) => {
+                        self.reload().await;
+                        if self.sockets.is_empty() {
+                            tracing::error!("no address is left to listen on");
+                            self.stop().await;
+                            return Exit::System;
+                        }
+                    }
                     Some(_) | None => break,
                 },
                 // 2. Time that the hub asked to be told of.
@@ -328,7 +337,11 @@ impl Daemon {
         if first {
             self.give_up(old).await;
         }
-        let bound = if new.is_empty() { Ok(BTreeMap::new()) } else { bind::bind(new) };
+        let bound = match (new, first) {
+            ([], _) => Ok(BTreeMap::new()),
+            (_, true) => handover::bind_patiently(new).await,
+            (_, false) => bind::bind(new),
+        };
         match bound {
             Ok(bound) => {
                 self.serve_sockets(bound)?;
@@ -336,7 +349,8 @@ impl Daemon {
                 Ok(())
             }
             Err(error) if first => {
-                let back = bind::bind(old)
+                let back = handover::bind_patiently(old)
+                    .await
                     .map_err(|again| format!("{error}; and the way back is barred: {again}"))?;
                 self.serve_sockets(back)?;
                 Err(error.to_string())

@@ -19,7 +19,7 @@ pub(super) fn open(config: &Config) -> Result<(Hub, Option<Store>, bool), OpenEr
     };
     let build = |batches: &[u8]| Hub::restore(settings.clone(), seed, batches);
     let mut opened = Store::open(&directory, config.state.sync, build)?;
-    let is_same = opened.set_aside.is_none();
+    let is_same = opened.set_aside.is_none() && opened.rolled_back.is_none();
     if let Some(damaged) = opened.set_aside {
         let (path, why) = (damaged.path.display(), damaged.why);
         tracing::warn!("the state was damaged and is now {path}; the hub begins without it: {why}");

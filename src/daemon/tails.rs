@@ -20,6 +20,9 @@ use crate::hub::Conn;
 /// Room for what is short, for each connection; the first is that of the count.
 const SHORT_BYTES: usize = 64;
 
+/// Where in the room of the count the connection stands that is being read from.
+const MARK_AT: u64 = 8;
+
 /// Connections that there is room for: more than there can be.
 const MOST: u32 = 1 << 18;
 
@@ -111,21 +114,34 @@ impl Tails {
         Ok(())
     }
 
-    /// Reads what the last run left, by what the connections are called. What was being written when that was killed is
-    /// left out.
-    pub(super) fn read(left: &File) -> io::Result<BTreeMap<u64, Tail>> {
+    /// What this connection holds is about to change: until [`Self::unmark`] nobody could go on with it.
+    pub(super) fn mark(&self, id: u64) -> io::Result<()> {
+        self.file.write_all_at(&id.to_le_bytes(), MARK_AT)
+    }
+
+    /// What is written is true of every connection.
+    pub(super) fn unmark(&self) -> io::Result<()> {
+        self.mark(0)
+    }
+
+    /// Reads what the last run left, by what the connections are called; and the one, if any, that was being read from
+    /// when that was killed. What was being written then is left out.
+    pub(super) fn read(left: &File) -> io::Result<(BTreeMap<u64, Tail>, Option<u64>)> {
         let mut tails = BTreeMap::new();
         if left.metadata()?.len() == 0 {
-            return Ok(tails);
+            return Ok((tails, None));
         }
-        let mut count = [0; 4];
+        let (mut count, mut mark) = ([0; 4], [0; 8]);
         left.read_exact_at(&mut count, 0)?;
+        // A file that ends before it was never marked.
+        let marked =
+            left.read_exact_at(&mut mark, MARK_AT).map(|()| u64::from_le_bytes(mark)).unwrap_or_default();
         for conn in (0..u32::from_le_bytes(count).min(MOST)).map(Conn) {
             if let Some(tail) = read_one(left, long(conn)).or_else(|| read_one(left, short(conn))) {
                 tails.insert(tail.id, tail);
             }
         }
-        Ok(tails)
+        Ok((tails, (marked != 0).then_some(marked)))
     }
 }
 
@@ -162,7 +178,19 @@ mod tests {
     }
 
     fn left(tails: &Tails) -> Vec<Tail> {
-        Tails::read(&tails.file).unwrap().into_values().collect()
+        Tails::read(&tails.file).unwrap().0.into_values().collect()
+    }
+
+    #[test]
+    fn the_connection_that_was_being_read_from_is_known() {
+        let mut tails = Tails::new().unwrap();
+        let marked = |tails: &Tails| Tails::read(&tails.file).unwrap().1;
+        assert_eq!(marked(&tails), None);
+        tails.mark(7).unwrap();
+        assert_eq!(marked(&tails), Some(7));
+        tails.write(Conn(0), &tail(7, 5)).unwrap();
+        tails.unmark().unwrap();
+        assert_eq!((marked(&tails), left(&tails).len()), (None, 1));
     }
 
     #[test]

@@ -232,6 +232,7 @@ impl Core {
     }
 
     fn read_once(&mut self, conn: Conn, io: &TcpStream, buffer: &mut [u8]) -> bool {
+        self.mark(conn, None);
         let mut length = None;
         // A short read has emptied the socket: saying so spares the call that would find out.
         let result = io.try_io(Interest::READABLE, || {
@@ -250,6 +251,7 @@ impl Core {
                 false
             }
             (Some(length), result) => {
+                self.mark(conn, buffer.get(..length));
                 self.give(conn, buffer.get(..length).unwrap_or_default());
                 let open = self.streams.get_mut(conn).is_some_and(Stream::is_read_from);
                 result.is_ok() && open

@@ -261,19 +261,16 @@ impl Hub {
         out: &mut Actions,
     ) -> Result<(), Refusal> {
         self.permitted(asker, request)
-            .and_then(|command| self.savable(asker, request).map(|()| command))
+            .and_then(|command| self.savable(request).map(|()| command))
             .and_then(|command| self.execute(asker, &command, request.end, replies, out))
             .map_err(|refusal| self.refused(asker.from, refusal, out))
     }
 
     /// Whether what the request changes could be saved.
-    fn savable(&self, asker: &Asker, request: &Request<'_>) -> Result<(), Refusal> {
-        let client = asker.place.and_then(|place| self.clients.get(place));
-        let has_mailbox = client.is_some_and(|client| client.mailbox.is_some());
-        let keeps = match (request.kind(), &request.command) {
-            (Kind::Read, _) => false,
-            (Kind::Change, _) | (Kind::Place, Ok(Command::Join { ack: true, .. })) => true,
-            (Kind::Place, _) => request.tag.is_some() || has_mailbox,
+    fn savable(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        let keeps = match request.kind() {
+            Kind::Read => false,
+            Kind::Change | Kind::Place => true,
         };
         self.journal.refusal().filter(|_| keeps).map_or(Ok(()), Err)
     }

@@ -64,7 +64,7 @@ impl Hub {
     /// Goes on with the connections that were kept open, and gives all who stood somewhere their places back. Places
     /// whose connection is not among them are given up.
     ///
-    /// To be called once, before any input; without it places over UDP are given up too.
+    /// To be called once, before any input.
     pub fn resume(&mut self, now: Moment, streams: &[Resumed<'_>], out: &mut Actions) {
         let start = out.position();
         for stream in streams {
@@ -78,7 +78,7 @@ impl Hub {
         for absent in core::mem::take(&mut self.absent) {
             if self.seat(now, &absent, streams, out).is_none() {
                 self.journal.note(now, &Change::PlaceGone { id: absent.id });
-                out.events.push(Event::Left { code: absent.code, why: "its connection is gone" });
+                out.events.push(Event::Left { code: absent.code, why: "not found again" });
             }
         }
         self.settle(start, out);
@@ -99,6 +99,7 @@ impl Hub {
                 self.streams.id(stream.conn)?;
                 (Target::Tcp(stream.conn), stream.from)
             }
+            Spot::Udp { to, .. } if !self.settings.networks.contains(to.ip()) => return None,
             Spot::Udp { to, local, port, interface } => {
                 let to = with_scope(to, interface);
                 (Target::Udp { to, via: Via { socket: u16::MAX, port, local, interface } }, to)
@@ -143,8 +144,8 @@ impl Hub {
         let (id, ending, boxed) = (client.id, client.end.as_bytes(), client.mailbox.is_some());
         let Some((spot, code)) = spot.zip(self.clients.code(place)) else { return };
         self.journal.note(now, &Change::Place { id, code: code.as_str(), spot, ending, boxed });
-        // Who has been told that it joined waits for pushes: the sooner that is kept, the better.
-        self.journal.hurry();
+        // Who has been told that it joined waits for pushes, and would not notice that the hub has forgotten it.
+        self.journal.hold();
     }
 }
 

@@ -270,7 +270,7 @@ impl Hub {
                 return Err(TOO_MANY_WATCHES);
             }
             self.journal.note(asker.now, &Change::Watch { owner, pattern: pattern.as_str() });
-            self.journal.hurry();
+            self.journal.hold();
         }
         body.extend_from_slice(b"watching ");
         body.extend_from_slice(pattern.as_bytes());

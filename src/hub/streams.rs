@@ -140,6 +140,13 @@ impl Hub {
         (stream.rest() != Rest::Nothing).then(|| stream.to_bytes())
     }
 
+    /// Whether that is more than the knowledge that lines end.
+    #[must_use]
+    pub fn is_torn(&self, conn: Conn) -> bool {
+        let connection = self.streams.connections.get(conn.0 as usize).and_then(Option::as_ref);
+        connection.is_some_and(|connection| connection.rest == Rest::Something)
+    }
+
     /// The connections where [`Self::unfinished`] has become something else since this was asked last, each maybe more than
     /// once.
     pub fn take_changed_streams(&mut self) -> impl Iterator<Item = Conn> {
@@ -212,6 +219,8 @@ impl Hub {
         let mut answer = |frame: Frame<'_>| {
             if !asker.closes {
                 self.frame(&mut asker, frame, &mut replies, out);
+                // What it asked may have cost it the connection, and with that the rest is not asked any more.
+                asker.closes |= self.streams.id(conn).is_none();
             }
             // What comes behind a question has its replies behind the answer.
             let waits = out.list.last().is_some_and(|action| matches!(action, Action::Await { .. }));
@@ -255,7 +264,8 @@ impl Hub {
         };
         let Some(connection) = self.streams.get_mut(conn) else { return };
         let rest = stream.rest();
-        let changed = rest == Rest::Something || rest != core::mem::replace(&mut connection.rest, rest);
+        let before = core::mem::replace(&mut connection.rest, rest);
+        let changed = rest == Rest::Something || rest != before;
         connection.stream = stream;
         self.timers.reset(&mut connection.quiet_due, due, Due::Quiet(conn));
         if changed && self.streams.watched {

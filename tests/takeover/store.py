@@ -2,8 +2,8 @@
 
 usage: store.py PIGEOND CONFIG
 
-Each line on standard input is a word: `restart` (SIGTERM, then again), `kill` (SIGKILL, then again), `names` (of what is
-kept), `end`. The answer is a line: the names, separated by spaces, for the last but one; `ready` for those that start.
+Each line on standard input is a word: `restart` (SIGTERM, then again), `kill` (SIGKILL, then again), `reload` (SIGHUP),
+`names` (of what is kept), `end`. The answer is a line: the names, separated by spaces, or `ready`.
 """
 
 import os
@@ -63,9 +63,17 @@ class Store:
                 names = ":".join(name for name, _ in kept)
                 environment |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(kept)), "LISTEN_FDNAMES": names}
             os.execve(self.argv[0], self.argv, environment)
+        self.wait()
+
+    def wait(self):
         if not self.ready.wait(20):
             sys.exit("it is not ready")
         print("ready", flush=True)
+
+    def reload(self):
+        self.ready.clear()
+        os.kill(self.pid, signal.SIGHUP)
+        self.wait()
 
     def end(self, how):
         os.kill(self.pid, how)
@@ -80,6 +88,8 @@ def main():
             word = line.strip()
             if word == "names":
                 print(" ".join(sorted(name for name, _ in store.kept)), flush=True)
+            elif word == "reload":
+                store.reload()
             elif word == "end":
                 break
             else:
