@@ -803,7 +803,8 @@ fn a_connection_that_its_own_request_ended_asks_nothing_more() {
         kept.ask(2, format!("DEL k{key}").as_bytes());
         kept.commit();
     }
-    kept.stream(1, b"SET last x\nJOIN evil\nWATCH foo\n");
+    assert_eq!(kept.ask(3, b"WHO"), ["ann"]);
+    kept.stream(1, b"SET last x\nSET more x\nJOIN evil\nWATCH foo\n");
     kept.commit();
     assert_eq!(kept.ask(3, b"WHO"), [""], "neither is there");
     kept.pass(SECOND);

@@ -5,6 +5,7 @@ use super::change::Change;
 use super::clients::Joined;
 use super::timers::Due;
 use super::values::Bounds;
+use super::watches::Watches;
 use super::{Asker, Hub, Slot};
 use crate::limits::KEPT_ACTIONS;
 use crate::moment::Moment;
@@ -258,13 +259,9 @@ impl Hub {
     ) -> Result<(), Refusal> {
         let place = asker.place.ok_or(JOIN_FIRST)?;
         let present = self.matching(pattern, self.settings.unread_bytes / 2).ok_or(TOO_MANY_VALUES)?;
-        let Some(client) = self.clients.get(place) else { return Err(JOIN_FIRST) };
-        let (mailbox, id) = (client.mailbox, client.id);
+        let mailbox = self.clients.get(place).and_then(|client| client.mailbox);
         let limit = self.settings.watches_per_client;
-        let (watches, slot, owner) = match mailbox.and_then(|slot| self.mailboxes.get(slot).zip(Some(slot))) {
-            Some((mailbox, slot)) => (&mut self.box_watches, slot, mailbox.id),
-            None => (&mut self.watches, place, id),
-        };
+        let (watches, slot, owner) = self.watches_of(place).ok_or(JOIN_FIRST)?;
         if !watches.has(slot, pattern) {
             if !watches.watch(slot, pattern.as_str(), limit) {
                 return Err(TOO_MANY_WATCHES);
@@ -293,17 +290,22 @@ impl Hub {
     /// Watches a pattern no longer; whether it was watched.
     fn unwatch(&mut self, asker: &Asker, pattern: Pattern<'_>) -> Result<bool, Refusal> {
         let place = asker.place.ok_or(JOIN_FIRST)?;
-        let Some(client) = self.clients.get(place) else { return Err(JOIN_FIRST) };
-        let (was_watched, owner) =
-            match client.mailbox.and_then(|slot| self.mailboxes.get(slot).zip(Some(slot))) {
-                Some((mailbox, slot)) => (self.box_watches.unwatch(slot, pattern), mailbox.id),
-                None => (self.watches.unwatch(place, pattern), client.id),
-            };
+        let (watches, slot, owner) = self.watches_of(place).ok_or(JOIN_FIRST)?;
+        let was_watched = watches.unwatch(slot, pattern);
         if was_watched {
             self.journal.note(asker.now, &Change::WatchGone { owner, pattern: pattern.as_str() });
             self.journal.hurry();
         }
         Ok(was_watched)
+    }
+
+    /// Where it stands what a client watches: the table, by whom there, and by which number in what is kept.
+    fn watches_of(&mut self, place: Slot) -> Option<(&mut Watches, Slot, u64)> {
+        let client = self.clients.get(place)?;
+        Some(match client.mailbox {
+            Some(slot) => (&mut self.box_watches, slot, self.mailboxes.get(slot)?.id),
+            None => (&mut self.watches, place, client.id),
+        })
     }
 
     /// The values that match a pattern; `None` if telling them all would take more than so many bytes.
