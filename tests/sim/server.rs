@@ -154,7 +154,10 @@ impl World {
         }
         self.check_values()?;
         self.untagged_restored()?;
-        self.with_hub(None, |hub, now, out| hub.tick(now, out))
+        self.with_hub(None, |hub, now, out| {
+            hub.resume(now, &[], out);
+            hub.tick(now, out);
+        })
     }
 
     /// What a key holds at present, asked without anybody noticing; `None` if there is none, or no hub.
