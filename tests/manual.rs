@@ -143,7 +143,7 @@ line
 ";
     markdown::write(&mut page, text, Page::paragraph);
     let page = page.finish();
-    let body: Vec<&str> = page.lines().skip(5).collect();
+    let body: Vec<&str> = page.lines().skip(6).collect();
     let expected = r#".SH "ONE-TWO"
 A \fB\-\-a \(aqb\(aq\fR \fBb \fBc?\&\fB d\fR \fIe\fR f * 2 * 3.
 \&.next it's \(-> \[u00E9].

@@ -104,8 +104,21 @@ impl Core {
         }
     }
 
+    /// What the hub has just told to hold.
+    pub(super) fn hold(&self) -> Option<Held> {
+        self.actions.list.iter().rev().find_map(|action| {
+            if let Action::Hold { conn, bytes, until_reply } = *action {
+                Some(Held { conn, bytes, until_reply })
+            } else {
+                None
+            }
+        })
+    }
+
     /// Does what the hub wants done, and what follows from that.
     pub(super) fn perform(&mut self) {
+        // What was read is noted before it is answered: whoever has its answer can count on that.
+        self.note_tails();
         while self.perform_once() {}
         self.note_tails();
         self.rearm_if_earlier();
@@ -184,11 +197,10 @@ impl Core {
                     self.streams.append(*conn, actions.slice(range), *push);
                 }
                 Action::Close(conn) => self.streams.close(*conn),
-                Action::Hold { conn, bytes, until_reply } => {
-                    self.streams.held = Some(Held { conn: *conn, bytes: *bytes, until_reply: *until_reply });
-                }
                 // Datagrams leave together, below.
+                // What is held was seen to when it was given.
                 Action::Send { target: Target::Udp { .. }, .. }
+                | Action::Hold { .. }
                 | Action::Await { .. }
                 | Action::Answer { .. }
                 | Action::Nothing => {}

@@ -178,6 +178,11 @@ impl Core {
         }
     }
 
+    /// Keeps what is held of a connection.
+    pub(super) fn note_held(&mut self, conn: Conn) {
+        self.note_tail(conn, Out::Line);
+    }
+
     /// Keeps what has changed of what is half said.
     pub(super) fn note_tails(&mut self) {
         if self.keeper.is_none() {

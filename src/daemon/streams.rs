@@ -75,8 +75,6 @@ pub(super) struct Streams {
     free: Vec<Conn>,
     dirty: Vec<Conn>,
     pub(super) read_buffer: Vec<u8>,
-    /// What the hub has just told to hold.
-    pub(super) held: Option<Held>,
     /// Unread pushes past this close a connection.
     pub(super) unread_bytes: usize,
     /// Those where what is half said has changed, each maybe more than once.
@@ -93,7 +91,6 @@ impl Streams {
             free: Vec::new(),
             dirty: Vec::new(),
             read_buffer,
-            held: None,
             unread_bytes,
             changed: Vec::new(),
             frozen: false,

@@ -268,22 +268,24 @@ impl Core {
     fn give(&mut self, conn: Conn, bytes: &[u8]) {
         let now = self.now();
         self.handle(now, Input::Stream { conn, bytes });
-        self.perform();
-        let Some(held) = self.streams.held.take() else { return };
-        let rest = bytes.get(bytes.len().saturating_sub(held.bytes)..).unwrap_or_default();
-        if let Some(stream) = self.streams.get_mut(held.conn) {
-            stream.held = rest.to_vec();
+        if let Some(held) = self.hold()
+            && let Some(stream) = self.streams.get_mut(held.conn)
+        {
+            stream.held = bytes.get(bytes.len().saturating_sub(held.bytes)..).unwrap_or_default().to_vec();
             stream.waits = held.until_reply;
             self.streams.changed.push(held.conn);
         }
-        self.note_tails();
+        self.perform();
     }
 
     /// Gives the hub what it held back before.
     fn resume(&mut self, conn: Conn) {
-        let held = self.streams.get_mut(conn).map(|stream| std::mem::take(&mut stream.held));
-        self.streams.changed.push(conn);
-        self.give(conn, &held.unwrap_or_default());
+        let held =
+            self.streams.get_mut(conn).map(|stream| std::mem::take(&mut stream.held)).unwrap_or_default();
+        // Before anything of it is done: after a kill it may be lost, but is never done twice.
+        self.note_held(conn);
+        self.mark(conn, Some(&held));
+        self.give(conn, &held);
     }
 
     /// Answers what has come on all connections. If nobody keeps them, what is unfinished too, and closes them; those

@@ -27,6 +27,8 @@ impl Page {
             "'\\\" t".to_owned(),
             ".\\\" Made by the test `manual`; do not edit. CONTRIBUTING.md says how.".to_owned(),
             format!(".TH {title} {section} {date} \"pigeond {version}\" \"{manual}\""),
+            // One long page: else a table may not fit on what is left of one.
+            ".pl 3000v".to_owned(),
             // Nothing is hyphenated or stretched: names and commands stay as they are typed.
             ".nh".to_owned(),
             ".ad l".to_owned(),
