@@ -219,6 +219,28 @@ fn a_stream_that_asks_faster_than_the_disk_writes_is_held_back() {
 }
 
 #[test]
+fn present_values_that_wait_for_the_disk_hold_back_who_asks_for_more_of_them() {
+    let mut kept = Kept::new();
+    kept.open(1);
+    kept.open(2);
+    kept.ask(1, format!("SET k {}", "v".repeat(8000)).as_bytes());
+    kept.stream(1, b"JOIN ann\nWATCH *\n");
+    kept.stream(2, b"JOIN bob\nWATCH *\n");
+    kept.commit();
+    // Something that ann is pushed waits for the disk; what she asks for over and over waits behind it.
+    kept.stream(2, b"#s.1 SET k 1\nSET k2 1\n");
+    kept.ask(1, format!("SET k {}", "v".repeat(8000)).as_bytes());
+    for _ in 0..10 {
+        assert_eq!(kept.stream(1, b"WATCH *\n"), "");
+    }
+    let held = format!("{:?}", kept.out.list);
+    assert!(held.contains("until_reply: true"), "{held}");
+    kept.commit();
+    assert_eq!(kept.on(1).matches("watching *\n").count(), 8, "the last ones were not taken");
+    assert_eq!(kept.stream(1, b"PING\n"), "pong\n");
+}
+
+#[test]
 fn when_nothing_can_be_saved_who_waits_is_told_and_reads_go_on() {
     let mut kept = Kept::new();
     kept.open(1);

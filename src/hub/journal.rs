@@ -124,6 +124,19 @@ impl Journal {
         }
     }
 
+    /// Holds the present input's replies if its pushes are held anyway: who asked is then not read from before they
+    /// leave.
+    pub(super) fn hold_with_pushes(&mut self) {
+        if self.holds_pushes() {
+            self.hold();
+        }
+    }
+
+    /// Whether pushes must stay behind others that are held.
+    fn holds_pushes(&self) -> bool {
+        self.holds > Holds::Nothing || self.gathering.pushes + self.under_way.pushes > 0
+    }
+
     /// Holds the pushes of the present input until what gathers is committed.
     pub(super) fn hold_pushes(&mut self) {
         if self.keeps {
@@ -197,9 +210,19 @@ impl Journal {
         });
     }
 
-    /// Whether a connection has so much held for it that no more should be read from it.
+    /// Whether a connection has so much held for it that no more should be read from it, until a reply that is among
+    /// it has left.
     pub(super) fn is_behind(&self, conn: Conn, most_bytes: usize) -> bool {
-        self.per_conn.get(conn.0 as usize).is_some_and(|held| held.bytes > most_bytes)
+        self.held_for(conn).is_some_and(|held| held.bytes > 0 && held.bytes + held.pushes > most_bytes)
+    }
+
+    /// Whether what is sent to a connection must stay behind something that is held.
+    fn has_replies_held(&self, conn: Conn) -> bool {
+        self.held_for(conn).is_some_and(|held| held.bytes > 0)
+    }
+
+    fn held_for(&self, conn: Conn) -> Option<&HeldFor> {
+        self.per_conn.get(conn.0 as usize)
     }
 
     /// Ends an input: takes out of the actions, from a position on, what must wait.
@@ -207,7 +230,7 @@ impl Journal {
         if !self.keeps {
             return;
         }
-        let holds_pushes = self.holds > Holds::Nothing || self.gathering.pushes + self.under_way.pushes > 0;
+        let holds_pushes = self.holds_pushes();
         if holds_pushes || !self.per_conn.is_empty() {
             self.take(from, holds_pushes, out);
         }
@@ -221,7 +244,7 @@ impl Journal {
         let mut any = false;
         for action in out.list.get_mut(from.list..).unwrap_or_default() {
             // What goes to a connection that something is held for already keeps its order.
-            let is_behind = action.conn().is_some_and(|conn| self.is_behind(conn, 0));
+            let is_behind = action.conn().is_some_and(|conn| self.has_replies_held(conn));
             let waits = match action {
                 Action::Send { push: true, .. } => holds_pushes,
                 Action::Send { .. } | Action::Await { .. } | Action::Answer { .. } => {

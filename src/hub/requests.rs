@@ -277,6 +277,9 @@ impl Hub {
             }
             return Ok(());
         }
+        if !present.is_empty() {
+            self.journal.hold_with_pushes();
+        }
         for (slot, key) in present {
             let mut fanout = Fanout::new(out, |bytes| {
                 push::value(bytes, &key, &[]);

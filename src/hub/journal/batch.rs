@@ -63,7 +63,7 @@ impl Batch {
 pub(super) struct HeldFor {
     /// Replies, and what must stay behind them, in bytes.
     pub(super) bytes: usize,
-    /// Pushes, in messages.
+    /// Pushes, in bytes.
     pub(super) pushes: usize,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn count(per_conn: &mut Vec<HeldFor>, held: &Action) {
     }
     let Some(sum) = per_conn.get_mut(index) else { return };
     match held {
-        Action::Send { push: true, .. } => sum.pushes += 1,
+        Action::Send { push: true, range, .. } => sum.pushes += range.len(),
         Action::Send { range, .. } => sum.bytes += range.len(),
         Action::Close(_)
         | Action::Await { .. }
