@@ -4,7 +4,7 @@
 //! order; each may use only those above it:
 //!
 //! 1. [`limits`], [`moment`], [`names`]: every bound, time as data, a type for each name
-//! 2. [`wire`]: the protocol, bytes in and typed messages out
+//! 2. [`wire`]: the protocol, bytes in and typed messages out; [`proof`]: that a line comes from who knows a secret
 //! 3. [`hub`]: the stores, and one dispatch from request to action
 //! 4. [`courier`]: the client's half, as pure as the hub
 //! 5. [`config`]: TOML in, checked settings out
@@ -21,4 +21,5 @@ pub mod hub;
 pub mod limits;
 pub mod moment;
 pub mod names;
+pub mod proof;
 pub mod wire;

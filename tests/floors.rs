@@ -19,6 +19,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("moment", 0),
     ("names", 0),
     ("wire", 1),
+    ("proof", 1),
     ("hub", 3),
     ("courier", 2),
     ("config", 4),
