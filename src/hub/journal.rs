@@ -5,11 +5,13 @@
 //! cannot be committed is tried again until it can be; nothing new is changed before.
 
 mod batch;
+mod held;
 
 use core::ops::Range;
 
-use batch::{Batch, HeldFor, count, refuse};
+use batch::{Batch, refuse};
 pub(super) use batch::{DISK, Mark};
+use held::Held;
 
 use super::actions::{Action, Actions, Conn, Position};
 use super::change::Change;
@@ -60,7 +62,7 @@ pub(super) struct Journal {
     in_replies: Vec<Mark>,
     in_actions: Vec<Mark>,
     /// What is held for each connection.
-    per_conn: Vec<HeldFor>,
+    held: Held,
 }
 
 impl Journal {
@@ -79,7 +81,7 @@ impl Journal {
             holds: Holds::Nothing,
             in_replies: Vec::new(),
             in_actions: Vec::new(),
-            per_conn: Vec::new(),
+            held: Held::default(),
         }
     }
 
@@ -213,16 +215,7 @@ impl Journal {
     /// Whether a connection has so much held for it that no more should be read from it, until a reply that is among
     /// it has left.
     pub(super) fn is_behind(&self, conn: Conn, most_bytes: usize) -> bool {
-        self.held_for(conn).is_some_and(|held| held.bytes > 0 && held.bytes + held.pushes > most_bytes)
-    }
-
-    /// Whether what is sent to a connection must stay behind something that is held.
-    fn has_replies_held(&self, conn: Conn) -> bool {
-        self.held_for(conn).is_some_and(|held| held.bytes > 0)
-    }
-
-    fn held_for(&self, conn: Conn) -> Option<&HeldFor> {
-        self.per_conn.get(conn.0 as usize)
+        self.held.exceeds(conn, most_bytes)
     }
 
     /// Ends an input: takes out of the actions, from a position on, what must wait.
@@ -231,7 +224,7 @@ impl Journal {
             return;
         }
         let holds_pushes = self.holds_pushes();
-        if holds_pushes || !self.per_conn.is_empty() {
+        if holds_pushes || !self.held.is_empty() {
             self.take(from, holds_pushes, out);
         }
         self.holds = Holds::Nothing;
@@ -244,7 +237,7 @@ impl Journal {
         let mut any = false;
         for action in out.list.get_mut(from.list..).unwrap_or_default() {
             // What goes to a connection that something is held for already keeps its order.
-            let is_behind = action.conn().is_some_and(|conn| self.has_replies_held(conn));
+            let is_behind = action.conn().is_some_and(|conn| self.held.has_replies(conn));
             let waits = match action {
                 Action::Send { push: true, .. } => holds_pushes,
                 Action::Send { .. } | Action::Await { .. } | Action::Answer { .. } => {
@@ -256,7 +249,7 @@ impl Journal {
             if waits {
                 let mut held = core::mem::replace(action, Action::Nothing);
                 held.shift(|at| at - from.bytes + base);
-                count(&mut self.per_conn, &held);
+                self.held.count(&held);
                 self.gathering.pushes += usize::from(matches!(held, Action::Send { push: true, .. }));
                 self.gathering.list.push(held);
                 any = true;
@@ -282,8 +275,7 @@ impl Journal {
 
     /// A connection is gone: what is held for it must not reach the next one of its number.
     pub(super) fn forget(&mut self, conn: Conn) {
-        let Some(held) = self.per_conn.get_mut(conn.0 as usize) else { return };
-        if core::mem::take(held) == HeldFor::default() {
+        if !self.held.forget(conn) {
             return;
         }
         for action in self.gathering.list.iter_mut().chain(&mut self.under_way.list) {
@@ -393,9 +385,9 @@ impl Journal {
 
     /// Counts anew what is held for each connection.
     fn recount(&mut self) {
-        self.per_conn.clear();
+        self.held.clear();
         for action in self.gathering.list.iter().chain(&self.under_way.list) {
-            count(&mut self.per_conn, action);
+            self.held.count(action);
         }
     }
 }

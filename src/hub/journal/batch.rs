@@ -58,34 +58,6 @@ impl Batch {
     }
 }
 
-/// How much is held for one connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct HeldFor {
-    /// Replies, and what must stay behind them, in bytes.
-    pub(super) bytes: usize,
-    /// Pushes, in bytes.
-    pub(super) pushes: usize,
-}
-
-/// Counts what is held for a connection.
-pub(super) fn count(per_conn: &mut Vec<HeldFor>, held: &Action) {
-    let Some(conn) = held.conn() else { return };
-    let index = conn.0 as usize;
-    if per_conn.len() <= index {
-        per_conn.resize(index + 1, HeldFor::default());
-    }
-    let Some(sum) = per_conn.get_mut(index) else { return };
-    match held {
-        Action::Send { push: true, range, .. } => sum.pushes += range.len(),
-        Action::Send { range, .. } => sum.bytes += range.len(),
-        Action::Close(_)
-        | Action::Await { .. }
-        | Action::Answer { .. }
-        | Action::Hold { .. }
-        | Action::Nothing => sum.bytes += 1,
-    }
-}
-
 /// Sends a held reply with those parts replaced by the word that they are not kept which rest on its batch.
 pub(super) fn refuse(batch: &Batch, action: Action, out: &mut Actions) {
     let range = match &action {
