@@ -170,17 +170,13 @@ impl Core {
         let Some(stream) = self.streams.get_mut(conn).filter(|stream| stream.kept != Kept::No) else {
             return;
         };
+        let is_torn = self.hub.is_torn(conn);
         let is_whole = bytes.is_none_or(|bytes| bytes.last() == Some(&b'\n'));
-        if stream.is_torn || !is_whole {
+        if is_torn || !is_whole {
             keeper.is_marked = true;
             let marked = keeper.tails.mark(stream.id);
             keeper.tell(marked);
         }
-    }
-
-    /// Keeps what is held of a connection.
-    pub(super) fn note_held(&mut self, conn: Conn) {
-        self.note_tail(conn, Out::Line);
     }
 
     /// Keeps what has changed of what is half said.
@@ -211,9 +207,7 @@ impl Core {
             return;
         };
         let unfinished = self.hub.unfinished(conn).unwrap_or_default();
-        let is_torn = self.hub.is_torn(conn);
         let tail = stream.tail(unfinished, out);
-        stream.is_torn = tail.as_ref().is_some_and(|_| is_torn);
         let now = if tail.is_some() { Kept::WithTail } else { Kept::Yes };
         let before = std::mem::replace(&mut stream.kept, now);
         if [before, now].contains(&Kept::WithTail) {

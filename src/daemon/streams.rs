@@ -45,8 +45,6 @@ pub(super) struct Stream {
     dirty: bool,
     pub(super) state: State,
     pub(super) kept: Kept,
-    /// Whether the peer has sent the start of a line, whose rest is still to come.
-    pub(super) is_torn: bool,
     /// Whether the peer has been sent the start of a line whose rest is in `out`.
     pub(super) is_cut: bool,
 }
@@ -123,7 +121,6 @@ impl Streams {
                 dirty: false,
                 state: State::Open,
                 kept: Kept::No,
-                is_torn: false,
                 is_cut: false,
             });
         }

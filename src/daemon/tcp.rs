@@ -283,7 +283,8 @@ impl Core {
         let held =
             self.streams.get_mut(conn).map(|stream| std::mem::take(&mut stream.held)).unwrap_or_default();
         // Before anything of it is done: after a kill it may be lost, but is never done twice.
-        self.note_held(conn);
+        self.streams.changed.push(conn);
+        self.note_tails();
         self.mark(conn, Some(&held));
         self.give(conn, &held);
     }
