@@ -13,6 +13,8 @@ mod delivery;
 mod directory;
 mod dispatch;
 mod journal;
+mod keyed;
+mod keys;
 mod lists;
 mod mailbox;
 mod names;
@@ -33,6 +35,7 @@ use core::net::{IpAddr, SocketAddr};
 
 pub use actions::{Action, Actions, Conn, Event, Peer, Target, Via};
 pub use change::{Change, Content, Damage, Spot};
+pub use keys::{Allowed, CodeKey, Keys, Secret};
 pub use places::Resumed;
 pub use settings::{Networks, Settings, TextReply};
 
@@ -136,6 +139,7 @@ pub struct Hub {
     asks: asks::Asks,
     journal: journal::Journal,
     seed: u64,
+    keyring: keyed::Keyring,
     sessions: sessions::Sessions,
     access: access::Access,
     streams: streams::Streams,
@@ -167,6 +171,7 @@ impl Hub {
             asks: asks::Asks::new(seed),
             journal: journal::Journal::new(),
             seed,
+            keyring: keyed::Keyring::new(seed),
             sessions: sessions::Sessions::new(seed),
             access: access::Access::new(seed),
             streams: streams::Streams::new(seed),
@@ -281,7 +286,10 @@ impl Hub {
     /// New settings, from now on: times reach those who are here too. Nobody is thrown out, even where a limit
     /// is now lower.
     pub fn reconfigure(&mut self, settings: Settings) {
-        self.settings = settings;
+        let before = core::mem::replace(&mut self.settings, settings);
+        if before.keys != self.settings.keys {
+            self.rekey(&before.keys);
+        }
         self.wake_streams();
         self.wake_places();
     }
@@ -304,6 +312,7 @@ impl Hub {
                 timers::Due::Delivery(slot) => self.delivery_due(now, slot, out),
                 timers::Due::Mailbox(slot) => self.mailbox_due(now, slot),
                 timers::Due::Question(number) => self.question_due(now, number, out),
+                timers::Due::Keys => self.keys_due(now, out),
                 timers::Due::Save => self.journal.wake(),
             }
         }
@@ -329,8 +338,10 @@ struct Asker {
     now: Moment,
     target: Target,
     from: SocketAddr,
-    /// The place, if it has joined.
+    /// The place, if it has joined; one that needs a key, only while a line is handled that is proved.
     place: Option<Slot>,
+    /// The keyed session of the present request, which is proved.
+    session: Option<Slot>,
     /// Whether the stream is to be closed after the replies.
     closes: bool,
     /// The question that the present request has asked: its reply comes later.
@@ -341,7 +352,7 @@ struct Asker {
 
 impl Asker {
     fn new(now: Moment, target: Target, from: SocketAddr, place: Option<Slot>) -> Self {
-        Self { now, target, from, place, closes: false, asked: None, unchanged: false }
+        Self { now, target, from, place, session: None, closes: false, asked: None, unchanged: false }
     }
 
     fn address(&self) -> IpAddr {

@@ -73,6 +73,16 @@ pub const INBOX_BYTES: usize = 1024 * 1024;
 /// How long a session is remembered after its own BYE: longer than any copy lives in a network.
 pub const SESSION_LINGER: Duration = Duration::from_mins(1);
 
+/// How long a nonce is given out; it is taken for one period more, so that who asked at the end of one has time.
+pub const NONCE_PERIOD: Duration = Duration::from_mins(1);
+
+/// How long a keyed session is remembered at least, after its last line or its own BYE: longer than the nonce that it
+/// began with is taken, or its lines could be played again from the start.
+pub const KEYED_LINGER: Duration = Duration::from_mins(3);
+
+/// Pushes to keyed places that share a number from what is kept: the next million costs one more commit.
+pub const PUSHES_PER_RUN: u64 = 1 << 20;
+
 /// Most moves of one code from peer to peer in one [`MOVES_PERIOD`]: two peers cannot fight over a code for long.
 pub const MOVES: u32 = 10;
 /// The period of [`MOVES`].
@@ -167,6 +177,7 @@ pub const MAX_STOP_TIME: Duration = Duration::from_millis(600);
 pub const MAX_DRAIN_TIME: Duration = Duration::from_millis(300);
 
 const _: () = assert!(SESSION_WINDOW >= 2 * COURIER_UNDER_WAY as u64, "twice what may be under way");
+const _: () = assert!(KEYED_LINGER.as_secs() > 2 * NONCE_PERIOD.as_secs(), "no nonce outlives its session");
 const _: () = assert!(REPLY_BYTES < LIST_BYTES && LIST_BYTES < REPLY_DATAGRAM_BYTES);
 const _: () =
     assert!(MESSAGE_BYTES >= *MESSAGE_BYTES_RANGE.start() && MESSAGE_BYTES <= *MESSAGE_BYTES_RANGE.end());

@@ -13,6 +13,6 @@ pub use framing::{Frame, Patience, Rest, Stream, patience};
 pub use line::{
     Datagram, End, Lines, Message, begins_like_http, datagram, ends_like_http, is_http, text_end,
 };
-pub use reply::{ErrorName, Refusal, Reply, push};
+pub use reply::{ErrorName, NO_MAC, Refusal, Reply, push};
 pub use request::{Command, Fault, Kind, Request, WORDS, Word};
 pub use tag::{Number, Tag};

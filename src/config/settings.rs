@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::print;
-use crate::hub::{Networks, TextReply};
+use crate::hub::{Keys, Networks, TextReply};
 use crate::limits::{DEFAULT_PORT, MESSAGE_BYTES};
 use crate::wire::Word;
 
@@ -158,8 +158,11 @@ pub struct Access {
     /// The file with the clients' keys, an absolute path.
     #[serde(serialize_with = "print::path_or_empty")]
     pub keys_file: Option<PathBuf>,
-    /// Whether every client needs a key; then there is a `keys_file`.
+    /// Whether every client needs a key; then there is a `keys_file`, or the daemon knows another.
     pub required: bool,
+    /// What that file says. It is no setting, and never printed.
+    #[serde(skip)]
+    pub keys: Keys,
 }
 
 /// What clients that have not joined may do, beside JOIN, BYE and HELP, which they always may.
@@ -269,6 +272,7 @@ impl Default for Access {
             requests_per_second: None,
             keys_file: None,
             required: false,
+            keys: Keys::default(),
         }
     }
 }

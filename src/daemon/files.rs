@@ -196,6 +196,8 @@ pub(super) fn settings(config: &Config) -> Settings {
             config::Guests::All => None,
             config::Guests::Only(words) => Some(words.clone()),
         },
+        keys: access.keys.clone(),
+        keys_required: access.required,
     }
 }
 

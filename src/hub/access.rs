@@ -17,6 +17,8 @@ struct Source {
     bytes_in: u64,
     bytes_out: u64,
     told: bool,
+    /// Whether it was proved that somebody who knows a secret is there.
+    proved: bool,
 }
 
 /// The counters of one second. When the next begins they are all forgotten, so nothing grows.
@@ -79,6 +81,13 @@ impl Access {
         self.source(now, to).is_some_and(|source| !core::mem::replace(&mut source.told, true))
     }
 
+    /// Notes that who is at this address has proved it: it is nobody's forged one.
+    pub(super) fn prove(&mut self, now: Moment, address: IpAddr) {
+        if let Some(source) = self.source(now, address) {
+            source.proved = true;
+        }
+    }
+
     /// Counts what is to be sent to a UDP address; `false` if it must not leave. An address outside the local
     /// networks could be forged by anybody: it never gets more bytes than came from it.
     pub(super) fn send(&mut self, now: Moment, to: IpAddr, bytes: usize) -> bool {
@@ -87,7 +96,7 @@ impl Access {
         }
         let Some(source) = self.source(now, to) else { return false };
         let total = source.bytes_out + bytes as u64;
-        let leaves = Networks::Local.contains(to) || total <= source.bytes_in;
+        let leaves = source.proved || Networks::Local.contains(to) || total <= source.bytes_in;
         if leaves {
             source.bytes_out = total;
         }

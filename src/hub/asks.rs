@@ -19,8 +19,9 @@ pub(super) struct Tagged {
     pub(super) session_id: u64,
     pub(super) number: Number,
     pub(super) fingerprint: u64,
-    /// The tag as it was written.
+    /// The tag as it was written, with room for the reply's seal if that needs one.
     pub(super) tag: Box<[u8]>,
+    pub(super) is_sealed: bool,
 }
 
 /// A question that was asked.

@@ -9,6 +9,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::MAC_DIGITS;
+
 /// A row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Change<'a> {
@@ -137,6 +139,21 @@ pub enum Change<'a> {
     PlaceGone {
         /// The place's number.
         id: u64,
+    },
+    /// What makes a session a keyed one, by its number. It goes with the session.
+    Keyed {
+        /// The session's number.
+        session: u64,
+        /// The code that it is for.
+        code: &'a str,
+        /// The nonce that it began with.
+        nonce: &'a str,
+        /// Tells whether the code still has the secret that it had then, and nothing else of it.
+        check: [u8; MAC_DIGITS],
+        /// Where its lines come from.
+        spot: Spot,
+        /// The mailbox that it has joined with, 0 if without one; `None` if it has not joined.
+        joined: Option<u64>,
     },
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Client {
     pub(super) end: End,
     /// Its mailbox, if it asked for acknowledged delivery.
     pub(super) mailbox: Option<Slot>,
+    /// The keyed session that joined last, if the code has a secret: only its lines act here.
+    pub(super) session: Option<Slot>,
     /// When its last datagram came.
     pub(super) heard: Moment,
     /// When it is to be asked whether it is idle.
@@ -120,6 +122,7 @@ impl Clients {
                 target,
                 end,
                 mailbox: None,
+                session: None,
                 heard: now,
                 due: None,
                 moves: 0,

@@ -159,11 +159,9 @@ impl Hub {
             let Some(mailbox) = self.mailboxes.get_mut(slot) else { return };
             news |= mailbox.note_sent(number);
             let Some(place) = mailbox.place else { return };
-            let Some(Letter::Text { push, .. } | Letter::Told { push, .. }) = mailbox.letter(number) else {
+            if !self.send_letter(now, slot, place, number, out) {
                 return;
-            };
-            let mut fanout = Fanout::new(out, |bytes| push::numbered(bytes, number, push));
-            self.push(now, place, &mut fanout, out);
+            }
             any = true;
         }
         let Some(mailbox) = self.mailboxes.get_mut(slot) else { return };
@@ -176,6 +174,27 @@ impl Hub {
             self.journal.hold_pushes();
         }
         self.wake_delivery(now, slot, place);
+    }
+
+    /// Sends a letter to where its client is, if its address may be sent so much now; `false` if there is none.
+    fn send_letter(&mut self, now: Moment, slot: Slot, place: Slot, number: u64, out: &mut Actions) -> bool {
+        let letter = self.mailboxes.get(slot).and_then(|mailbox| mailbox.letter(number));
+        let Some(Letter::Text { push, .. } | Letter::Told { push, .. }) = letter else { return false };
+        let Some(client) = self.clients.get(place) else { return false };
+        let (target, end) = (client.target, client.end);
+        let Ok(seal) = self.mail_seal(place, number, push) else { return false };
+        let mut fanout = Fanout::new(out, |bytes| match seal {
+            None => push::numbered(bytes, number, push),
+            Some(seal) => {
+                push::seal(bytes, number, &seal);
+                bytes.extend_from_slice(push);
+            }
+        });
+        if let (Some(_), Target::Udp { to, .. }) = (seal, target) {
+            self.access.prove(now, to.ip());
+        }
+        self.push_as_is(now, target, end, &mut fanout, out);
+        true
     }
 
     /// Freezes what a letter about a key says, if this is one.

@@ -6,6 +6,7 @@ use super::access::Access;
 use super::actions::{Action, Actions, Target, Via};
 use super::brake::Brake;
 use super::journal::Mark;
+use super::keyed::Standing;
 use super::settings::TextReply;
 use super::{Asker, Hub};
 use crate::limits::{DATAGRAM_TURN_BYTES, KEPT_BYTES, REPLY_DATAGRAM_BYTES};
@@ -41,7 +42,7 @@ impl Hub {
             return;
         }
         let target = Target::Udp { to: from, via };
-        let place = self.clients.at(target.peer());
+        let place = self.open_place(target.peer());
         if let Some(client) = place.and_then(|place| self.clients.get_mut(place)) {
             client.heard = now;
         }
@@ -203,34 +204,62 @@ impl Hub {
         out: &mut Actions,
     ) -> bool {
         self.counters.requests += 1;
+        let standing = self.standing(asker, request);
         if request.is_ack() {
-            if let Ok(Command::Ack { number: Some(number) }) = request.command {
+            let may_act = matches!(standing, Standing::Guest | Standing::Proved(_));
+            if may_act && let Ok(Command::Ack { number: Some(number) }) = request.command {
                 self.acknowledge(asker, number, out);
             }
             return false;
         }
-        let reply = Reply::begin(replies, request.tag.as_ref());
-        if let Some(tag) = &request.tag {
-            self.tagged(asker, tag, request, &reply, replies, out);
-        } else {
-            let outcome = self.perform(asker, request, replies, out);
-            if let (Ok(()), Ok(Command::Join { code, .. })) = (outcome, &request.command) {
-                self.claim(asker.now, *code, None);
+        let sealed = standing.key().zip(request.tag.as_ref());
+        let reply = match sealed {
+            Some((_, tag)) => Reply::begin_sealed(replies, tag),
+            None => Reply::begin(replies, request.tag.as_ref()),
+        };
+        match standing {
+            Standing::Guest | Standing::Proved(_) => self.complete(asker, request, &reply, replies, out),
+            Standing::Refused(refusal, _) => {
+                reply.complete(replies, Err(self.refused(asker.from, refusal, out)));
             }
-            reply.complete(replies, outcome);
+            Standing::Unproved => self.ask_for_proof(asker, &reply, replies, out),
         }
         if let Some(question) = asker.asked.take() {
             self.asked(asker, question, request, &reply, replies, out);
             return false;
+        }
+        if let Some((key, tag)) = sealed {
+            Self::seal(&reply, tag, key, replies);
         }
         replies.extend_from_slice(request.end.as_bytes());
         // An untagged JOIN … ack promises a mailbox.
         if request.tag.is_some() || matches!(request.command, Ok(Command::Join { ack: true, .. })) {
             let tag = reply.tag();
             let (start, length) = (tag.start, replies.len() - tag.start);
-            self.journal.mark(Mark { start, tag: tag.len(), length, end: request.end });
+            let seal =
+                sealed.map(|(key, tag)| Self::disk_seal(tag.session.as_str(), tag.number.get(), key));
+            self.journal.mark(Mark { start, tag: tag.len(), length, end: request.end, seal });
         }
         true
+    }
+
+    /// Completes the reply to a request of somebody who may ask.
+    fn complete(
+        &mut self,
+        asker: &mut Asker,
+        request: &Request<'_>,
+        reply: &Reply,
+        replies: &mut Vec<u8>,
+        out: &mut Actions,
+    ) {
+        if let Some(tag) = &request.tag {
+            return self.tagged(asker, tag, request, reply, replies, out);
+        }
+        let outcome = self.perform(asker, request, replies, out);
+        if let (Ok(()), Ok(Command::Join { code, .. })) = (outcome, &request.command) {
+            self.claim(asker.now, *code, None);
+        }
+        reply.complete(replies, outcome);
     }
 
     /// A question was asked, or is still open: its reply comes later.
@@ -278,9 +307,14 @@ impl Hub {
     /// The command, if it was read and the asker may ask it.
     fn permitted<'a>(&self, asker: &Asker, request: &Request<'a>) -> Result<Command<'a>, Refusal> {
         let command = request.command?;
+        if !self.settings.keys.are_none() {
+            let keyed = asker.session.and_then(|session| self.sessions.keyed(session));
+            self.settings.keys.permit(keyed.map(|keyed| &*keyed.code), &command)?;
+        }
+        let is_guest = asker.place.is_none() && asker.session.is_none();
         let always = matches!(command.word(), Word::Join | Word::Bye | Word::Help);
         match &self.settings.guests {
-            Some(words) if asker.place.is_none() && !always && !words.contains(&command.word()) => {
+            Some(words) if is_guest && !always && !words.contains(&command.word()) => {
                 Err(GUESTS)
             }
             Some(_) | None => Ok(command),

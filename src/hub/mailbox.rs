@@ -263,6 +263,11 @@ impl Mailboxes {
         self.directory.find(code.as_str())
     }
 
+    /// Whose mailbox it is.
+    pub(super) fn code(&self, slot: Slot) -> Option<&str> {
+        self.directory.name(slot)
+    }
+
     pub(super) fn get(&self, slot: Slot) -> Option<&Mailbox> {
         self.directory.get(slot)
     }

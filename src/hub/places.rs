@@ -9,6 +9,7 @@ use super::actions::{Action, Actions, Conn, Event, Target, Via};
 use super::change::{Change, Spot};
 use super::clients::{Client, Joined};
 use super::directory::Slot;
+use super::keyed::SECRET_GONE;
 use crate::moment::Moment;
 use crate::names::{Code, Pattern};
 use crate::wire::End;
@@ -75,12 +76,16 @@ impl Hub {
                 out.list.push(Action::Close(stream.conn));
             }
         }
+        let unproved = self.drop_unproved(now, out);
         for absent in core::mem::take(&mut self.absent) {
-            if self.seat(now, &absent, streams, out).is_none() {
+            let is_unproved = unproved.contains(&absent.code);
+            if is_unproved || self.seat(now, &absent, streams, out).is_none() {
                 self.journal.note(now, &Change::PlaceGone { id: absent.id });
-                out.events.push(Event::Left { code: absent.code, why: "not found again" });
+                let why = if is_unproved { SECRET_GONE } else { "not found again" };
+                out.events.push(Event::Left { code: absent.code, why });
             }
         }
+        self.drop_watches(now);
         self.settle(start, out);
     }
 
@@ -105,12 +110,21 @@ impl Hub {
                 (Target::Udp { to, via: Via { socket: u16::MAX, port, local, interface } }, to)
             }
         };
+        // Where a code has a secret, a place serves the session that joined last, and nobody else.
+        let session = if self.settings.keys.has(code) {
+            let claimant = self.sessions.claimant(code)?;
+            self.sessions.keyed(claimant)?;
+            Some(claimant)
+        } else {
+            None
+        };
         let is_taken = self.clients.find(code).is_some() || self.clients.at(target.peer()).is_some();
         if is_taken || (absent.boxed && self.mailboxes.find(code).is_none()) {
             return None;
         }
         let Joined::New(place) = self.clients.join(now, code, target, absent.end) else { return None };
-        self.clients.get_mut(place)?.id = absent.id;
+        let client = self.clients.get_mut(place)?;
+        (client.id, client.session) = (absent.id, session);
         for pattern in &absent.watches {
             self.watches.watch(place, pattern, usize::MAX);
         }
@@ -135,22 +149,27 @@ impl Hub {
         if before.is_some_and(|before| stands(&before) == stands(client)) {
             return;
         }
-        let spot = match client.target {
-            Target::Tcp(conn) => self.streams.id(conn).map(|id| Spot::Tcp { id }),
-            Target::Udp { to, via } => {
-                Some(Spot::Udp { to, local: via.local, port: via.port, interface: via.interface })
-            }
-        };
         let (id, ending, boxed) = (client.id, client.end.as_bytes(), client.mailbox.is_some());
-        let Some((spot, code)) = spot.zip(self.clients.code(place)) else { return };
+        let target = client.target;
+        let Some((spot, code)) = self.spot(target).zip(self.clients.code(place)) else { return };
         self.journal.note(now, &Change::Place { id, code: code.as_str(), spot, ending, boxed });
         // Who has been told that it joined waits for pushes, and would not notice that the hub has forgotten it.
         self.journal.hold();
     }
+
+    /// Where somebody is, as it is kept.
+    pub(super) fn spot(&self, target: Target) -> Option<Spot> {
+        match target {
+            Target::Tcp(conn) => self.streams.id(conn).map(|id| Spot::Tcp { id }),
+            Target::Udp { to, via } => {
+                Some(Spot::Udp { to, local: via.local, port: via.port, interface: via.interface })
+            }
+        }
+    }
 }
 
 /// A link-local address is one only together with its interface, which is not part of it where it is kept.
-fn with_scope(address: SocketAddr, interface: u32) -> SocketAddr {
+pub(super) fn with_scope(address: SocketAddr, interface: u32) -> SocketAddr {
     match (address, address.ip()) {
         (SocketAddr::V6(mut v6), IpAddr::V6(ip)) if ip.is_unicast_link_local() => {
             v6.set_scope_id(interface);

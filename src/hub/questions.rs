@@ -9,6 +9,7 @@ use super::{Asker, Hub};
 use crate::limits::RECORDED_BYTES;
 use crate::moment::Moment;
 use crate::names::{Code, Ticket};
+use crate::proof::{Proof, Way};
 use crate::wire::{End, ErrorName, Refusal, Reply, push};
 
 impl Hub {
@@ -83,11 +84,21 @@ impl Hub {
         if let Some(tagged) = question.tagged.as_ref().filter(|_| is_answer) {
             self.record_answer(now, tagged, reply.outcome(&out.bytes), outcome.is_ok());
         }
+        let mut seal = None;
+        if let Some(tagged) = question.tagged.as_ref().filter(|tagged| tagged.is_sealed) {
+            // Its session outlives it, or nobody waits for the reply.
+            let is_there = self.sessions.id(tagged.session) == Some(tagged.session_id);
+            if let Some((key, name)) = self.session_key(tagged.session).filter(|_| is_there) {
+                let number = tagged.number.get();
+                reply.seal(&mut out.bytes, |outcome| key.prove(Way::Reply, name, number, outcome));
+                seal = Some(Self::disk_seal(name, number, &key));
+            }
+        }
         out.bytes.extend_from_slice(question.end.as_bytes());
         if out.bytes.len() == start && question.holds_up().is_some() {
             out.bytes.extend_from_slice(End::Lf.as_bytes());
         }
-        self.answer_question(now, number, &question, start, out);
+        self.answer_question(now, number, &question, (start, seal), out);
     }
 
     /// Records how a question ended; that it was not answered was recorded when it was asked.
@@ -113,13 +124,13 @@ impl Hub {
         now: Moment,
         number: u64,
         question: &Question,
-        start: usize,
+        (start, seal): (usize, Option<Proof>),
         out: &mut Actions,
     ) {
         let range = start..out.bytes.len();
         let Some(target) = question.target else { return };
         let tag = question.tagged.as_ref().map_or(0, |tagged| tagged.tag.len());
-        self.journal.mark_sent(Mark { start, tag, length: range.len(), end: question.end });
+        self.journal.mark_sent(Mark { start, tag, length: range.len(), end: question.end, seal });
         let awaited = match target {
             Target::Tcp(conn) if question.tagged.is_none() || self.asks.is_awaited(conn, number) => {
                 Some(conn)

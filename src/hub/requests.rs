@@ -50,7 +50,7 @@ impl Hub {
             Command::Send { code, text } => self.send(asker, code, text, body, out)?,
             Command::All { text } => self.send_all(asker, text, body, out)?,
             Command::Join { code, ack, nonce } => {
-                if nonce.is_some() {
+                if nonce.is_some() && asker.session.is_none() {
                     return Err(NO_NONCE);
                 }
                 self.join(asker, code, ack, end, body, out)?;
@@ -139,15 +139,38 @@ impl Hub {
     /// Sends a push to one client; `false` if its address has had enough for this second.
     pub(super) fn push(&mut self, now: Moment, to: Slot, fanout: &mut Fanout, out: &mut Actions) -> bool {
         let Some(client) = self.clients.get(to) else { return false };
-        if let Target::Udp { to, .. } = client.target {
-            let over = self.access.is_over_budget(now, to.ip());
-            if over || !self.access.send(now, to.ip(), fanout.len() + client.end.as_bytes().len()) {
-                self.counters.over_budget += 1;
-                return false;
-            }
+        let (target, end) = (client.target, client.end);
+        if let Some(session) = client.session {
+            return self.push_sealed(now, (session, target, end), fanout.body(), out);
         }
-        fanout.send(out, client.target, client.end);
+        self.push_as_is(now, target, end, fanout, out)
+    }
+
+    /// Sends a push that needs no seal, or has one.
+    pub(super) fn push_as_is(
+        &mut self,
+        now: Moment,
+        target: Target,
+        end: End,
+        fanout: &mut Fanout,
+        out: &mut Actions,
+    ) -> bool {
+        if !self.may_leave(now, target, fanout.len() + end.as_bytes().len()) {
+            return false;
+        }
+        fanout.send(out, target, end);
         self.counters.pushes += 1;
+        true
+    }
+
+    /// Whether a push of so many bytes may be sent, as far as the address goes; it then counts as sent.
+    pub(super) fn may_leave(&mut self, now: Moment, target: Target, bytes: usize) -> bool {
+        if let Target::Udp { to, .. } = target
+            && (self.access.is_over_budget(now, to.ip()) || !self.access.send(now, to.ip(), bytes))
+        {
+            self.counters.over_budget += 1;
+            return false;
+        }
         true
     }
 
@@ -166,7 +189,12 @@ impl Hub {
             None if ack => self.mailboxes.check(asker.address(), self.mailbox_bounds())?,
             Some(_) | None => {}
         }
-        if let Some(other) = asker.place.filter(|&place| self.clients.code(place) != Some(code)) {
+        if let Some(session) = asker.session {
+            self.check_joining(session, code, ack)?;
+        }
+        // Whoever is proved takes the place of somebody at the same address who is not, too.
+        let here = self.clients.at(asker.target.peer());
+        if let Some(other) = here.filter(|&place| self.clients.code(place) != Some(code)) {
             self.leave(asker.now, other, "took another code", out);
         }
         let push_end = match asker.target {
@@ -183,7 +211,15 @@ impl Hub {
             }
             Joined::Same(place) => place,
             Joined::Moved(place, old_target, old_end) => {
-                Fanout::new(out, push::moved).send(out, old_target, old_end);
+                let mut moved = Fanout::new(out, push::moved);
+                match before.and_then(|before| before.session) {
+                    None => moved.send(out, old_target, old_end),
+                    // It is the client itself that has moved.
+                    same if same == asker.session => {}
+                    Some(old) => {
+                        self.push_sealed(asker.now, (old, old_target, old_end), moved.body(), out);
+                    }
+                }
                 out.events.push(Event::Moved { code: code.as_str().into(), from });
                 place
             }
@@ -196,7 +232,13 @@ impl Hub {
             body.push(before);
             body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         }
+        if let Some(client) = self.clients.get_mut(place) {
+            client.session = asker.session;
+        }
         let mailbox = if ack { self.join_mailbox(asker.now, place, asker.address()) } else { None };
+        if let Some(session) = asker.session {
+            self.note_joining(session, mailbox);
+        }
         self.note_place(asker.now, place, before);
         if let Some(mailbox) = mailbox {
             body.push(b' ');
@@ -345,7 +387,7 @@ const TOO_MANY_VALUES: Refusal =
     Refusal::new(ErrorName::Full, "too much matches this pattern, watch a narrower one");
 const HAS_MAILBOX: Refusal =
     Refusal::new(ErrorName::Denied, "this code has a mailbox: JOIN with ack, or BYE there first");
-const NO_NONCE: Refusal = Refusal::new(ErrorName::Denied, "this hub has no keys, JOIN without a nonce");
+const NO_NONCE: Refusal = Refusal::new(ErrorName::Denied, "no key is known for this code, JOIN without a nonce");
 const NO_SHOUT: Refusal = Refusal::new(ErrorName::Denied, "this version does not broadcast, use ALL");
 const NO_DISCOVERY: Refusal =
     Refusal::new(ErrorName::Denied, "this version cannot be discovered, use its address");

@@ -60,8 +60,10 @@ impl Hub {
                 // It may be gone already.
                 let _ = self.values.delete(key);
             }
-            Change::Session { id, .. } | Change::Reply { session: id, .. } if known.deleted.contains(&id) => {
-            }
+            Change::Session { id, .. }
+            | Change::Reply { session: id, .. }
+            | Change::Keyed { session: id, .. }
+                if known.deleted.contains(&id) => {}
             Change::Session { id, .. } => {
                 let slot = self.sessions.restore(now, change).ok_or(SESSION)?;
                 known.sessions.insert(id, slot);
@@ -76,6 +78,10 @@ impl Hub {
                 let slot = *known.sessions.get(&session).ok_or(SESSION)?;
                 let number = Number::new(number).ok_or(SESSION)?;
                 self.sessions.record(slot, number, line, outcome);
+            }
+            Change::Keyed { session, .. } => {
+                let slot = *known.sessions.get(&session).ok_or(SESSION)?;
+                self.sessions.restore_keyed(slot, change, &self.settings.keys).ok_or(SESSION)?;
             }
             Change::Mailbox { .. }
             | Change::Delivery { .. }
@@ -151,6 +157,7 @@ impl Hub {
             | Change::ValueGone { .. }
             | Change::Session { .. }
             | Change::SessionGone { .. }
+            | Change::Keyed { .. }
             | Change::Reply { .. } => return None,
         }
         Some(())

@@ -5,10 +5,13 @@ use core::time::Duration;
 
 use super::change::Change;
 use super::directory::{Directory, Slot};
+use super::keyed::{Joining, Keyed, Origin};
+use super::keys::Keys;
 use super::tally::Tally;
-use crate::limits::{SESSION_LINGER, SESSION_WINDOW};
+use crate::limits::{KEYED_LINGER, SESSION_LINGER, SESSION_WINDOW};
 use crate::moment::Moment;
-use crate::names::{Code, Session as Name};
+use crate::names::{Code, Session as Name, Ticket};
+use crate::proof::SessionKey;
 use crate::wire::{ErrorName, Kind, Number, Refusal, Tag};
 
 /// Recorded replies up to this length need no memory of their own; counters and `sent` are far shorter.
@@ -83,6 +86,8 @@ struct Session {
     bye: bool,
     /// When it is to be asked whether it has ended.
     due: Option<Moment>,
+    /// What only a session has whose code has a secret.
+    keyed: Option<Box<Keyed>>,
 }
 
 impl Session {
@@ -99,6 +104,7 @@ impl Session {
             touched,
             bye: false,
             due: None,
+            keyed: None,
         }
     }
 
@@ -113,7 +119,13 @@ impl Session {
     }
 
     fn ends(&self, idle: Duration) -> Moment {
-        self.touched + if self.bye { SESSION_LINGER.min(idle) } else { idle }
+        self.touched
+            + match (&self.keyed, self.bye) {
+                (Some(_), true) => KEYED_LINGER,
+                (Some(_), false) => KEYED_LINGER.max(idle),
+                (None, true) => SESSION_LINGER.min(idle),
+                (None, false) => idle,
+            }
     }
 }
 
@@ -198,7 +210,8 @@ impl Sessions {
         if number.get() + SESSION_WINDOW <= session.highest {
             return Err(STALE);
         }
-        if session.place.is_some_and(|(place, _)| number > place) {
+        let is_over = session.keyed.is_some() && session.bye;
+        if !is_over && session.place.is_some_and(|(place, _)| number > place) {
             session.bye = false;
         }
         if let Some(record) = session.record(number) {
@@ -215,6 +228,8 @@ impl Sessions {
             {
                 Err(STALE_PLACE)
             }
+            // After BYE nothing is new: what was recorded on its way cannot be played to the hub later.
+            Some((place, _)) if is_over && place != number => Err(UNOPENED),
             Some(_) | None => Ok(Verdict::Do),
         }
     }
@@ -372,7 +387,83 @@ impl Sessions {
         Some(session.id)
     }
 
-    fn find(&self, name: Name<'_>) -> Option<Slot> {
+    /// What makes a session a keyed one.
+    pub(super) fn keyed(&self, slot: Slot) -> Option<&Keyed> {
+        self.directory.get(slot)?.keyed.as_deref()
+    }
+
+    pub(super) fn keyed_mut(&mut self, slot: Slot) -> Option<&mut Keyed> {
+        self.directory.get_mut(slot)?.keyed.as_deref_mut()
+    }
+
+    pub(super) fn set_keyed(&mut self, slot: Slot, keyed: Keyed) {
+        if let Some(session) = self.directory.get_mut(slot) {
+            session.keyed = Some(keyed.into());
+        }
+    }
+
+    /// The name of a session.
+    pub(super) fn name(&self, slot: Slot) -> Option<&str> {
+        self.directory.name(slot)
+    }
+
+    /// A session was heard of.
+    pub(super) fn touch(&mut self, slot: Slot, now: Moment) {
+        if let Some(session) = self.directory.get_mut(slot) {
+            session.touched = now;
+        }
+    }
+
+    /// Whether a JOIN of this number would be the newest of what concerns the client's place, and no copy.
+    pub(super) fn is_newest_place(&self, slot: Slot, number: Number) -> bool {
+        self.directory.get(slot).is_some_and(|session| {
+            session.place.is_none_or(|(place, _)| number > place) && session.record(number).is_none()
+        })
+    }
+
+    /// The session that was the last to join under a code.
+    pub(super) fn claimant(&self, code: Code<'_>) -> Option<Slot> {
+        self.claims.find(code.as_str()).and_then(|claim| self.claims.get(claim)).copied()
+    }
+
+    /// What makes a session a keyed one, as it is kept.
+    pub(super) fn keyed_row(&self, slot: Slot) -> Option<Change<'_>> {
+        let session = self.directory.get(slot)?;
+        let keyed = session.keyed.as_deref()?;
+        Some(Change::Keyed {
+            session: session.id,
+            code: &keyed.code,
+            nonce: &keyed.nonce,
+            check: Keyed::check(keyed.key.as_ref()?, self.directory.name(slot)?),
+            spot: keyed.spot,
+            joined: match keyed.joining {
+                Joining::NotYet => None,
+                Joining::Plain => Some(0),
+                Joining::Boxed(mailbox) => Some(mailbox),
+            },
+        })
+    }
+
+    /// Restores that. Whether the code still has the same secret shows in the session's key.
+    pub(super) fn restore_keyed(&mut self, slot: Slot, row: &Change<'_>, keys: &Keys) -> Option<()> {
+        let &Change::Keyed { code, nonce, check, spot, joined, .. } = row else { return None };
+        let code = Code::parse(code.as_bytes())?.as_str();
+        let nonce = Ticket::parse(nonce.as_bytes())?.as_str();
+        let name = self.directory.name(slot)?;
+        let key = keys.get(code).map(|held| SessionKey::new(held.secret.as_bytes(), name, nonce));
+        let key = key.filter(|key| Keyed::check(key, name) == check);
+        let joining = match joined {
+            None => Joining::NotYet,
+            Some(0) => Joining::Plain,
+            Some(mailbox) => Joining::Boxed(mailbox),
+        };
+        let (code, nonce, origin) = (code.into(), nonce.into(), Origin::of(spot));
+        self.set_keyed(slot, Keyed { key, code, nonce, origin, spot, joining });
+        Some(())
+    }
+
+    /// The session of this name.
+    pub(super) fn find(&self, name: Name<'_>) -> Option<Slot> {
         self.directory.find(name.as_str())
     }
 }
@@ -384,12 +475,12 @@ pub(super) fn fingerprint(line: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-const UNOPENED: Refusal = Refusal::new(ErrorName::Unopened, "no such session, begin a new one with number 1");
+pub(super) const UNOPENED: Refusal = Refusal::new(ErrorName::Unopened, "no such session, begin a new one with number 1");
 const TOO_MANY: Refusal = Refusal::new(ErrorName::Busy, "too many sessions are open, try again later");
 const STALE: Refusal = Refusal::new(ErrorName::Stale, "64 or more below the newest number, not done now");
 const STALE_PLACE: Refusal =
     Refusal::new(ErrorName::Stale, "a later request has taken its place, not done now");
-const REUSED: Refusal = Refusal::new(ErrorName::Reused, "this number was used for another line");
+pub(super) const REUSED: Refusal = Refusal::new(ErrorName::Reused, "this number was used for another line");
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
+use super::keys::Keys;
 use crate::limits;
 use crate::wire::Word;
 
@@ -82,6 +83,10 @@ pub struct Settings {
     pub networks: Networks,
     /// What those may ask who have not joined; `None`: everything that needs no place.
     pub guests: Option<Vec<Word>>,
+    /// Secrets of codes, and what each may do.
+    pub keys: Keys,
+    /// Whether only codes that have a secret may be joined under.
+    pub keys_required: bool,
 }
 
 impl Default for Settings {
@@ -116,6 +121,8 @@ impl Default for Settings {
             mailboxes_per_address: 250,
             networks: Networks::Local,
             guests: None,
+            keys: Keys::default(),
+            keys_required: false,
         }
     }
 }

@@ -210,7 +210,7 @@ impl Hub {
         let from = connection.from;
         let mut stream = core::mem::take(&mut connection.stream);
         let target = Target::Tcp(conn);
-        let place = self.clients.at(target.peer());
+        let place = self.open_place(target.peer());
         let mut asker = Asker::new(now, target, from, place);
         let mut replies = core::mem::take(&mut self.replies);
         let reserved = out.reserve();

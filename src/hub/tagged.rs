@@ -9,7 +9,7 @@ use super::timers::Due;
 use super::{Asker, Hub, Slot};
 use crate::moment::Moment;
 use crate::names::Code;
-use crate::wire::{Command, ErrorName, Kind, Number, Refusal, Reply, Request, Tag};
+use crate::wire::{Command, ErrorName, Kind, NO_MAC, Number, Refusal, Reply, Request, Tag};
 
 impl Hub {
     /// Does a tagged request, unless it was done, and completes its reply.
@@ -64,6 +64,13 @@ impl Hub {
         reply.complete(replies, outcome);
         match (kind, outcome) {
             (Kind::Place, Ok(())) => self.placed(asker, session, tag, print, request),
+            // A session that has moved does not move again by a copy of the same line.
+            (Kind::Place, Err(_))
+                if asker.session.is_some() && matches!(request.command, Ok(Command::Join { .. })) =>
+            {
+                self.sessions.placed(session, tag.number, print, false);
+                self.note_session(asker.now, session);
+            }
             (Kind::Read, _) | (Kind::Place, Err(_)) => {}
             (Kind::Change, Err(refusal)) if refusal.name.is_no_answer() => {}
             (Kind::Change, _) => {
@@ -93,8 +100,11 @@ impl Hub {
             let mut text = Vec::new();
             tag.write(&mut text);
             if let Some(question) = self.asks.get_mut(question) {
+                let is_sealed = asker.session.is_some();
+                text.extend_from_slice(if is_sealed { NO_MAC } else { b"" });
                 let (number, tag) = (tag.number, text.into());
-                let tagged = Tagged { session: slot, session_id: id, number, fingerprint: line, tag };
+                let tagged =
+                    Tagged { session: slot, session_id: id, number, fingerprint: line, tag, is_sealed };
                 question.tagged = Some(tagged);
             }
         } else {
@@ -107,9 +117,15 @@ impl Hub {
 
     /// The tag's session, opened if it is its first request.
     fn session(&mut self, asker: &Asker, tag: &Tag<'_>) -> Result<Slot, Refusal> {
-        if tag.mac.is_some() {
-            return Err(NO_KEYS);
+        match asker.session {
+            Some(session) => Ok(session),
+            None if tag.mac.is_some() => Err(NO_KEYS),
+            None => self.open_session(asker, tag).map(|(session, _)| session),
         }
+    }
+
+    /// The tag's session, and whether it was opened now.
+    pub(super) fn open_session(&mut self, asker: &Asker, tag: &Tag<'_>) -> Result<(Slot, bool), Refusal> {
         let bounds = sessions::Bounds {
             sessions: self.settings.sessions,
             per_address: self.settings.sessions_per_address,
@@ -122,7 +138,7 @@ impl Hub {
             self.wake_session(session);
             self.note_session(asker.now, session);
         }
-        Ok(session)
+        Ok((session, is_new))
     }
 
     fn placed(&mut self, asker: &Asker, session: Slot, tag: &Tag<'_>, print: u64, request: &Request<'_>) {
@@ -147,8 +163,11 @@ impl Hub {
     }
 
     /// Keeps a session.
-    fn note_session(&mut self, now: Moment, session: Slot) {
+    pub(super) fn note_session(&mut self, now: Moment, session: Slot) {
         if let Some(row) = self.sessions.row(session) {
+            self.journal.note(now, &row);
+        }
+        if let Some(row) = self.sessions.keyed_row(session) {
             self.journal.note(now, &row);
         }
         self.sessions.changes(session, self.journal.batch());
@@ -166,7 +185,20 @@ impl Hub {
         *held = None;
         if ends > now {
             self.timers.reset(held, Some(ends), Due::Session(session));
+        } else if self.keyed_place(session).is_some() {
+            // Who listens only has to say nothing; its pushes need the session.
+            self.sessions.touch(session, now);
+            self.wake_session(session);
         } else if let Some(id) = self.sessions.forget(session) {
+            self.journal.note(now, &Change::SessionGone { id });
+        }
+    }
+    /// Forgets a session before its time.
+    pub(super) fn end_session(&mut self, now: Moment, session: Slot) {
+        if let Some((_, held)) = self.sessions.ends(session, self.settings.session_idle) {
+            self.timers.reset(held, None, Due::Session(session));
+        }
+        if let Some(id) = self.sessions.forget(session) {
             self.journal.note(now, &Change::SessionGone { id });
         }
     }

@@ -23,6 +23,8 @@ pub(super) enum Due {
     Mailbox(Slot),
     /// A question was not answered in time.
     Question(u64),
+    /// Other keys have come, and not all that hangs on them has been seen to.
+    Keys,
     /// There may be something to commit.
     Save,
 }

@@ -52,6 +52,11 @@ impl Watches {
         own.is_some_and(|own| own.iter().any(|other| **other == *pattern.as_str()))
     }
 
+    /// The patterns of a client.
+    pub(super) fn of(&self, client: Slot) -> impl Iterator<Item = &str> {
+        self.by_client.get(client.index()).into_iter().flatten().map(|pattern| &**pattern)
+    }
+
     /// Removes a pattern; whether it was watched.
     pub(super) fn unwatch(&mut self, client: Slot, pattern: Pattern<'_>) -> bool {
         if let Some(own) = self.by_client.get_mut(client.index()) {

@@ -3,6 +3,7 @@
 use super::line::End;
 use super::request::Fault;
 use super::tag::Tag;
+use crate::limits::MAC_DIGITS;
 use crate::names::Code;
 
 /// The stable word of an error.
@@ -120,6 +121,9 @@ impl From<Fault> for Refusal {
     }
 }
 
+/// Room for a mac in a tag, until it is known.
+pub const NO_MAC: &[u8] = b".0000000000000000";
+
 /// A reply being written: begun with its tag, then its body appended, then finished.
 #[derive(Debug)]
 pub struct Reply {
@@ -138,6 +142,25 @@ impl Reply {
             out.extend_from_slice(b" OK ");
         }
         Self { start, body: out.len(), tagged: tag.is_some() }
+    }
+
+    /// Begins a reply under a tag that has room for its mac: [`Self::seal`] fills it in.
+    #[must_use]
+    pub fn begin_sealed(out: &mut Vec<u8>, tag: &Tag<'_>) -> Self {
+        let start = out.len();
+        tag.write(out);
+        out.extend_from_slice(NO_MAC);
+        out.extend_from_slice(b" OK ");
+        Self { start, body: out.len(), tagged: true }
+    }
+
+    /// Puts the proof of its outcome into a reply that is complete, without its end, and stands last in `out`.
+    pub fn seal(&self, out: &mut [u8], prove: impl FnOnce(&[u8]) -> [u8; MAC_DIGITS]) {
+        let proof = prove(out.get(self.outcome_start()..).unwrap_or_default());
+        let end = self.tag().end;
+        if let Some(room) = end.checked_sub(proof.len()).and_then(|start| out.get_mut(start..end)) {
+            room.copy_from_slice(&proof);
+        }
     }
 
     /// Begins a reply under a tag that is already written out.
@@ -224,6 +247,15 @@ pub mod push {
         out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         out.push(b' ');
         out.extend_from_slice(push);
+    }
+
+    /// `@n.mac` and a space, to stand in front of another push
+    pub fn seal(out: &mut Vec<u8>, number: u64, mac: &[u8]) {
+        out.push(b'@');
+        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        out.push(b'.');
+        out.extend_from_slice(mac);
+        out.push(b' ');
     }
 
     /// `VAL key text`

@@ -26,6 +26,8 @@ fn apply(rows: &mut BTreeMap<Place, Vec<u8>>, change: &Change<'_>) {
         Change::Value { key, .. } => (1, 0, 0, key.to_owned()),
         Change::Session { id, .. } => (2, id, 0, none()),
         Change::Reply { session, number, .. } => (3, session, number % SESSION_WINDOW, none()),
+        // Read with what it belongs to, behind that.
+        Change::Keyed { session, .. } => (2, session, 1, none()),
         Change::Mailbox { id, .. } => (4, id, 0, none()),
         Change::Delivery { mailbox, acked, .. } => {
             rows.retain(|place, _| !(place.0 == 6 && place.1 == mailbox && place.2 <= acked));

@@ -34,6 +34,7 @@ pub(super) fn apply(tables: &Connection, batches: &[u8], tally: &mut Tally) -> R
             Change::Clock { .. }
             | Change::Value { .. }
             | Change::Session { .. }
+            | Change::Keyed { .. }
             | Change::Reply { .. }
             | Change::Mailbox { .. }
             | Change::Letter { .. }
@@ -71,7 +72,7 @@ fn newest(batches: &[u8]) -> Result<BTreeMap<Key<'_>, Change<'_>>, Trouble> {
     }
     newest.retain(|key, _| match *key {
         Key::Clock | Key::Value(_) | Key::Session(_) | Key::Mailbox(_) | Key::Place(_) => true,
-        Key::Reply { session, .. } => !sessions.contains(&session),
+        Key::Reply { session, .. } | Key::Keyed(session) => !sessions.contains(&session),
         Key::Delivery(mailbox) => !mailboxes.contains(&mailbox),
         Key::Watch { owner, .. } => !mailboxes.contains(&owner) && !places.contains(&owner),
         Key::Letter { mailbox, number } => {

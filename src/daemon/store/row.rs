@@ -15,6 +15,7 @@ pub(super) enum Key<'a> {
     Clock,
     Value(&'a str),
     Session(u64),
+    Keyed(u64),
     Reply { session: u64, slot: u64 },
     Mailbox(u64),
     Delivery(u64),
@@ -29,6 +30,7 @@ impl<'a> Key<'a> {
             Change::Clock { .. } => Self::Clock,
             Change::Value { key, .. } | Change::ValueGone { key } => Self::Value(key),
             Change::Session { id, .. } | Change::SessionGone { id } => Self::Session(id),
+            Change::Keyed { session, .. } => Self::Keyed(session),
             Change::Reply { session, number, .. } => Self::Reply { session, slot: number % SESSION_WINDOW },
             Change::Mailbox { id, .. } | Change::MailboxGone { id } => Self::Mailbox(id),
             Change::Delivery { mailbox, .. } => Self::Delivery(mailbox),
@@ -109,16 +111,18 @@ pub(super) fn put(tables: &Connection, change: &Change<'_>, tally: &mut Tally) -
             insert(tables, "INSERT INTO watch VALUES (?, ?, ?)", row)?;
         }
         Change::Place { id, code, spot, ending, boxed } => {
-            let (conn, address, local, port, interface) = match spot {
-                Spot::Tcp { id } => (Some(id.cast_signed()), None, None, None, None),
-                Spot::Udp { to, local, port, interface } => {
-                    let local = local.map(|local| local.to_string());
-                    (None, Some(to.to_string()), local, Some(port), Some(interface))
-                }
-            };
+            let (conn, address, local, port, interface) = columns(spot);
             let id = id.cast_signed();
             let row = params![id, code, conn, address, local, port, interface, shown(ending), boxed, crc];
             insert(tables, "INSERT INTO place VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)?;
+        }
+        Change::Keyed { session, code, nonce, ref check, spot, joined } => {
+            let (conn, address, local, port, interface) = columns(spot);
+            let (session, joined) = (session.cast_signed(), joined.map(u64::cast_signed));
+            let check = shown(check);
+            let row =
+                params![session, code, nonce, check, conn, address, local, port, interface, joined, crc];
+            insert(tables, "INSERT INTO keyed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)?;
         }
         Change::ValueGone { .. }
         | Change::SessionGone { .. }
@@ -130,6 +134,17 @@ pub(super) fn put(tables: &Connection, change: &Change<'_>, tally: &mut Tally) -
     Ok(())
 }
 
+/// Where somebody is, as the columns conn, address, local, port and interface.
+fn columns(spot: Spot) -> (Option<i64>, Option<String>, Option<String>, Option<u16>, Option<u32>) {
+    match spot {
+        Spot::Tcp { id } => (Some(id.cast_signed()), None, None, None, None),
+        Spot::Udp { to, local, port, interface } => {
+            let local = local.map(|local| local.to_string());
+            (None, Some(to.to_string()), local, Some(port), Some(interface))
+        }
+    }
+}
+
 /// Removes one row, if it is there.
 pub(super) fn remove(tables: &Connection, key: Key<'_>, tally: &mut Tally) -> rusqlite::Result<()> {
     match key {
@@ -137,6 +152,10 @@ pub(super) fn remove(tables: &Connection, key: Key<'_>, tally: &mut Tally) -> ru
         Key::Value(key) => delete(tables, "DELETE FROM value WHERE key = ? RETURNING crc", [key], tally),
         Key::Session(id) => {
             delete(tables, "DELETE FROM session WHERE id = ? RETURNING crc", [id.cast_signed()], tally)
+        }
+        Key::Keyed(session) => {
+            let sql = "DELETE FROM keyed WHERE session = ? RETURNING crc";
+            delete(tables, sql, [session.cast_signed()], tally)
         }
         Key::Reply { session, slot } => {
             let sql = "DELETE FROM reply WHERE session = ? AND slot = ? RETURNING crc";
@@ -165,6 +184,7 @@ pub(super) fn remove(tables: &Connection, key: Key<'_>, tally: &mut Tally) -> ru
 
 /// Removes what belongs to a session.
 pub(super) fn remove_replies(tables: &Connection, session: u64, tally: &mut Tally) -> rusqlite::Result<()> {
+    remove(tables, Key::Keyed(session), tally)?;
     delete(tables, "DELETE FROM reply WHERE session = ? RETURNING crc", [session.cast_signed()], tally)
 }
 
@@ -216,7 +236,7 @@ fn shown(bytes: &[u8]) -> ToSqlOutput<'_> {
 pub(super) type Table = (&'static str, for<'r> fn(&'r Row<'_>) -> Result<Change<'r>, Trouble>);
 
 /// All tables, what others belong to first. Each row's last column is its checksum.
-pub(super) const TABLES: [Table; 9] = [
+pub(super) const TABLES: [Table; 10] = [
     ("SELECT uptime_ms, next_id, crc FROM clock", |row| {
         Ok(Change::Clock { uptime_ms: number(row, 0)?, next_id: number(row, 1)? })
     }),
@@ -226,6 +246,11 @@ pub(super) const TABLES: [Table; 9] = [
     (
         "SELECT id, name, opener, place, place_line, superseded, claimed, bye, crc FROM session ORDER BY id",
         session,
+    ),
+    (
+        "SELECT session, code, nonce, secret_check, conn, address, local, port, interface, joined, crc \
+         FROM keyed ORDER BY session",
+        keyed,
     ),
     ("SELECT session, slot, number, line, outcome, crc FROM reply ORDER BY session, slot", reply),
     ("SELECT id, code, name, opener, left_ms, crc FROM mailbox ORDER BY id", |row| {
@@ -282,18 +307,33 @@ fn letter<'r>(row: &'r Row<'_>) -> Result<Change<'r>, Trouble> {
 }
 
 fn place<'r>(row: &'r Row<'_>) -> Result<Change<'r>, Trouble> {
-    let spot = if is_null(row, 3)? {
-        Spot::Tcp { id: number(row, 2)? }
-    } else {
-        Spot::Udp {
-            to: name(row, 3)?.parse().map_err(|_| wrong())?,
-            local: if is_null(row, 4)? { None } else { Some(address(row, 4)?) },
-            port: number(row, 5)?.try_into().map_err(|_| wrong())?,
-            interface: number(row, 6)?.try_into().map_err(|_| wrong())?,
-        }
-    };
+    let spot = spot(row, 2)?;
     let (id, code) = (number(row, 0)?, name(row, 1)?);
     Ok(Change::Place { id, code, spot, ending: bytes(row, 7)?, boxed: number(row, 8)? != 0 })
+}
+
+fn keyed<'r>(row: &'r Row<'_>) -> Result<Change<'r>, Trouble> {
+    Ok(Change::Keyed {
+        session: number(row, 0)?,
+        code: name(row, 1)?,
+        nonce: name(row, 2)?,
+        check: bytes(row, 3)?.try_into().map_err(|_| wrong())?,
+        spot: spot(row, 4)?,
+        joined: if is_null(row, 9)? { None } else { Some(number(row, 9)?) },
+    })
+}
+
+/// Where somebody is: five columns from this one on.
+fn spot(row: &Row<'_>, first: usize) -> Result<Spot, Trouble> {
+    if is_null(row, first + 1)? {
+        return Ok(Spot::Tcp { id: number(row, first)? });
+    }
+    Ok(Spot::Udp {
+        to: name(row, first + 1)?.parse().map_err(|_| wrong())?,
+        local: if is_null(row, first + 2)? { None } else { Some(address(row, first + 2)?) },
+        port: number(row, first + 3)?.try_into().map_err(|_| wrong())?,
+        interface: number(row, first + 4)?.try_into().map_err(|_| wrong())?,
+    })
 }
 
 fn wrong() -> Trouble {

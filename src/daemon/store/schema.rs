@@ -10,7 +10,7 @@ const APPLICATION: i64 = 0x5067_6e64;
 /// What makes a file of the version before into one of the next: the first is version 1.
 ///
 /// A step that was released is never edited; a new one is added.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
 
 /// Looks whose file this is, and changes nothing.
 pub(super) fn check(connection: &Connection, migrations: &[&str]) -> Result<(), Trouble> {

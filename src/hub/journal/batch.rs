@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::super::actions::{Action, Actions};
 use crate::limits::{KEPT_ACTIONS, KEPT_BYTES};
+use crate::proof::Proof;
 use crate::wire::{End, ErrorName, Refusal};
 
 /// Where in the bytes to be sent a reply lies that must not leave before its batch is committed.
@@ -17,6 +18,8 @@ pub(in super::super) struct Mark {
     pub(in super::super) length: usize,
     /// Its end.
     pub(in super::super) end: End,
+    /// What the tag is sealed with if the reply is replaced, where it ends in a seal.
+    pub(in super::super) seal: Option<Proof>,
 }
 
 /// Changes, and what may leave once they are kept.
@@ -73,6 +76,10 @@ pub(super) fn refuse(batch: &Batch, action: Action, out: &mut Actions) {
     let (start, mut at) = (out.bytes.len(), range.start);
     for mark in inside.take_while(|mark| mark.start < range.end) {
         out.bytes.extend_from_slice(slice(at..mark.start + mark.tag));
+        if let Some(seal) = mark.seal {
+            out.bytes.truncate(out.bytes.len() - seal.len());
+            out.bytes.extend_from_slice(&seal);
+        }
         out.bytes.extend_from_slice(if mark.tag > 0 { b" ERR " } else { b"ERR " });
         out.bytes.extend_from_slice(DISK.name.as_str().as_bytes());
         out.bytes.push(b' ');

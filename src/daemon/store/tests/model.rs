@@ -36,6 +36,7 @@ impl Model {
             Change::Value { key, .. } => (('v', 0, 0, key.to_owned()), None),
             Change::Session { id, .. } => (('s', id, 0, none()), None),
             Change::Reply { session, number, .. } => (('r', session, number % 64, none()), Some('s')),
+            Change::Keyed { session, .. } => (('k', session, 0, none()), Some('s')),
             Change::Mailbox { id, .. } => (('m', id, 0, none()), None),
             Change::Delivery { mailbox, acked, .. } => {
                 self.forget(('l', mailbox, 0), ('l', mailbox, acked + 1));
@@ -62,7 +63,7 @@ impl Model {
                 return;
             }
             Change::SessionGone { id } => {
-                for table in ['s', 'r'] {
+                for table in ['s', 'k', 'r'] {
                     self.forget((table, id, 0), (table, id + 1, 0));
                 }
                 return;
@@ -129,7 +130,7 @@ impl Hub {
         let session = usize::from(which).checked_rem(self.sessions.len());
         let mailbox = usize::from(which).checked_rem(self.mailboxes.len());
         let place = usize::from(which).checked_rem(self.places.len());
-        match (what % 20, session, mailbox) {
+        match (what % 21, session, mailbox) {
             (0 | 1, ..) => Change::Value { key: &name, text: &bytes, maker }.write(batch),
             (2, ..) => Change::ValueGone { key: &name }.write(batch),
             (3, ..) => {
@@ -178,6 +179,7 @@ impl Hub {
             (15, _, Some(at)) => {
                 Change::WatchGone { owner: self.mailboxes[at].0, pattern: &name }.write(batch);
             }
+            (20, Some(at), _) => new_keyed(self.sessions[at].0, &name, maker, with).write(batch),
             (16.., ..) => self.step_at_a_place((what % 4, place, with), &name, maker, batch),
             _ => {}
         }
@@ -210,12 +212,21 @@ impl Hub {
     }
 }
 
-fn new_place(id: u64, code: &str, address: IpAddr, with: u8) -> Change<'_> {
-    let spot = match with % 3 {
+fn new_spot(address: IpAddr, with: u8) -> Spot {
+    match with % 3 {
         0 => Spot::Tcp { id: u64::MAX - u64::from(with) },
         1 => Spot::Udp { to: (address, 9).into(), local: None, port: 10_125, interface: 0 },
         _ => Spot::Udp { to: (address, u16::MAX).into(), local: Some(address), port: 1, interface: u32::MAX },
-    };
+    }
+}
+
+fn new_keyed(session: u64, code: &str, address: IpAddr, with: u8) -> Change<'_> {
+    let (spot, joined) = (new_spot(address, with), [None, Some(0), Some(u64::from(with))][usize::from(with % 3)]);
+    Change::Keyed { session, code, nonce: "abcd", check: [b'0' + with % 10; 16], spot, joined }
+}
+
+fn new_place(id: u64, code: &str, address: IpAddr, with: u8) -> Change<'_> {
+    let spot = new_spot(address, with);
     let ending: &[u8] = if with < 100 { b"\r\n" } else { b"\0" };
     Change::Place { id, code, spot, ending, boxed: with.is_multiple_of(2) }
 }
