@@ -5,6 +5,7 @@
 
 mod duration;
 mod finding;
+mod keys;
 mod print;
 pub mod ranges;
 mod read;
@@ -14,6 +15,7 @@ mod value;
 
 pub use duration::{format_duration, parse_duration};
 pub use finding::{Finding, Findings};
+pub use keys::parse_keys;
 use serde::Serialize;
 pub use settings::{
     Access, Broadcast, Clients, Directory, Guests, Level, Limits, Listen, Log, State, Sync, Text,
@@ -61,12 +63,21 @@ impl Config {
     ///
     /// All that is wrong with any of the files: a value that a later file replaces is checked too.
     pub fn parse_all(files: &[(&str, &str)]) -> Result<Self, Findings> {
+        Self::parse_with(files, false)
+    }
+
+    /// The same where keys may be `given` in another way than by `access.keys_file`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse_all`].
+    pub fn parse_with(files: &[(&str, &str)], given: bool) -> Result<Self, Findings> {
         let mut config = Self::default();
         let mut reading = section::Reading::default();
         for (name, text) in files {
             reading.file(name, text, |file| read::file(file, &mut config));
         }
-        read::relations(&mut reading, &config);
+        read::relations(&mut reading, &config, given);
         reading.findings(files).map_or(Ok(config), Err)
     }
 

@@ -64,6 +64,13 @@ pub const NETWORKS: usize = 256;
 /// Requests per address and second; 0 stands for no limit. The upper end is more than any machine answers.
 pub const REQUESTS_PER_SECOND: RangeInclusive<u32> = 0..=10_000_000;
 
+/// Hexadecimal digits of a code's secret: 16 bytes are beyond guessing; more than a block of the hash adds nothing.
+pub const SECRET_DIGITS: RangeInclusive<usize> = 32..=128;
+/// Most codes with a secret: a file that somebody keeps by hand, not a database.
+pub const KEYS: usize = 10_000;
+/// Most patterns in each list of what a code may set or watch: each request is held against all of them.
+pub const ALLOWED: usize = 256;
+
 const _: () = assert!(*UNREAD_BYTES.end() >= UNREAD_MESSAGES * *MESSAGE_BYTES_RANGE.end());
 const _: () = assert!(*UNREAD_BYTES.start() >= UNREAD_MESSAGES * MESSAGE_BYTES);
 const _: () = assert!(TEXT_BYTES <= *MESSAGE_BYTES_RANGE.start(), "an answered message can be received");

@@ -94,7 +94,7 @@ fn access(section: &mut Section<'_, '_>, access: &mut Access) {
 }
 
 /// Checks what must hold between settings once every file is read.
-pub(super) fn relations(reading: &mut Reading, config: &Config) {
+pub(super) fn relations(reading: &mut Reading, config: &Config, keys_given: bool) {
     let Listen { bind, port, extra_ports, udp, tcp } = &config.listen;
     reading.relation(*udp || *tcp, &[("listen", "tcp"), ("listen", "udp")], || {
         "`listen.udp` and `listen.tcp` are both false; at least one must be true".to_owned()
@@ -130,7 +130,8 @@ pub(super) fn relations(reading: &mut Reading, config: &Config) {
     });
 
     let names = [("access", "required"), ("access", "keys_file")];
-    reading.relation(!config.access.required || config.access.keys_file.is_some(), &names, || {
+    let has_keys = config.access.keys_file.is_some() || keys_given;
+    reading.relation(!config.access.required || has_keys, &names, || {
         "`access.required` is true, but there is no `access.keys_file`; name one, or set it to false"
             .to_owned()
     });

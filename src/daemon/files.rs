@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, Config, Findings};
@@ -19,6 +20,13 @@ const DIRECTORY: &str = "conf.d";
 
 /// What the names of the files in [`DIRECTORY`] end in; editors and packages leave others there.
 const ENDING: &str = ".toml";
+
+/// The credential that holds the keys if no file is named for them, in the directory that systemd names.
+const CREDENTIAL: &str = "pigeond.keys";
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// The mode's bits that let anybody read, write or run a file.
+const ANYBODY: u32 = 0o007;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +69,8 @@ pub(super) struct Loaded {
     pub(super) config: Config,
     /// The files that were read, in this order.
     files: Vec<String>,
+    /// What the operator should know of them.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Loaded {
@@ -79,14 +89,13 @@ impl Loaded {
     }
 }
 
-/// Reads the configuration; [`load`] also says from which files.
-pub(super) fn read(named: Option<&Path>) -> Result<Config, Error> {
-    load(named).map(|loaded| loaded.config)
+/// Reads the configuration: the file that was named, or the usual one if it is there, and then those in the directory
+/// beside it, by name. What none of them sets keeps its built-in default. Then reads the keys, if there are any.
+pub(super) fn load(named: Option<&Path>) -> Result<Loaded, Error> {
+    load_with(named, std::env::var_os(CREDENTIALS).map(PathBuf::from).as_deref())
 }
 
-/// Reads the configuration: the file that was named, or the usual one if it is there, and then those in the directory
-/// beside it, by name. What none of them sets keeps its built-in default.
-pub(super) fn load(named: Option<&Path>) -> Result<Loaded, Error> {
+fn load_with(named: Option<&Path>, credentials: Option<&Path>) -> Result<Loaded, Error> {
     let file = named.unwrap_or(Path::new(DEFAULT_FILE));
     let mut unreadable = Vec::new();
     let mut texts = Vec::new();
@@ -111,8 +120,26 @@ pub(super) fn load(named: Option<&Path>) -> Result<Loaded, Error> {
     }
     let sources: Vec<(&str, &str)> =
         texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let config = Config::parse_all(&sources).map_err(Error::Findings)?;
-    Ok(Loaded { config, files: texts.into_iter().map(|(name, _)| name).collect() })
+    let given = credentials.map(|directory| directory.join(CREDENTIAL)).filter(|file| is_given(file));
+    let mut config = Config::parse_with(&sources, given.is_some()).map_err(Error::Findings)?;
+    let mut warnings = Vec::new();
+    if let Some(file) = config.access.keys_file.clone().or(given) {
+        let text = read_text(&file).map_err(|error| Error::Unreadable(vec![error]))?;
+        config.access.keys = config::parse_keys(&text, &shown(&file)).map_err(Error::Findings)?;
+        if fs::metadata(&file).is_ok_and(|file| file.permissions().mode() & ANYBODY != 0) {
+            let file = shown(&file);
+            warnings.push(format!("everybody on this machine may open the keys in {file}: chmod o= {file}"));
+        }
+    }
+    Ok(Loaded { config, files: texts.into_iter().map(|(name, _)| name).collect(), warnings })
+}
+
+/// Whether a credential is there and says anything: an empty one, as the unit gives if there is no other, stands for none.
+fn is_given(file: &Path) -> bool {
+    match fs::read(file) {
+        Ok(bytes) => !bytes.trim_ascii().is_empty(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 fn read_text(path: &Path) -> Result<String, Unreadable> {
@@ -226,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_named_file_must_be_there() {
-        let error = read(Some(Path::new("/nonexistent/p.toml"))).unwrap_err();
+        let error = load(Some(Path::new("/nonexistent/p.toml"))).unwrap_err();
         assert_eq!(
             error.to_string(),
             "/nonexistent/p.toml: cannot be read: No such file or directory (os error 2)"
@@ -337,7 +364,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_says_where_it_is_from_and_reads_back() {
-        let none = Loaded { config: Config::default(), files: Vec::new() };
+        let none = Loaded { config: Config::default(), files: Vec::new(), warnings: Vec::new() };
         assert!(
             none.to_toml().starts_with("# No file was read: these are the built-in defaults.\n\n[listen]\n")
         );

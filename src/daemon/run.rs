@@ -19,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::bind::{self, Bound, Wanted};
 use super::core::{Core, Shared, own_addresses};
 use super::descriptors::{self, Name};
+use super::files::Loaded;
 use super::handover;
 use super::options::{Options, Task, usage};
 use super::{files, journal, state, store, systemd, tcp, udp};
@@ -57,10 +58,16 @@ pub fn main() -> ExitCode {
                 Ok(loaded) => loaded,
                 Err(error) => return complain_about_config(&options.task, &error),
             };
+            if options.task != Task::Run {
+                for warning in &loaded.warnings {
+                    // Nothing can be done if even that cannot be said.
+                    let _ = writeln!(io::stderr(), "pigeond: {warning}");
+                }
+            }
             match options.task {
                 Task::CheckConfig => print("the configuration is good\n"),
                 Task::PrintConfig => print(&loaded.to_toml()),
-                Task::Run | Task::Help | Task::Version => run(options.config, loaded.config),
+                Task::Run | Task::Help | Task::Version => run(options.config, loaded),
             }
         }
     }
@@ -91,8 +98,10 @@ fn complain_about_config(task: &Task, error: &files::Error) -> ExitCode {
     complain(Exit::Config, &error.to_string())
 }
 
-fn run(file: Option<PathBuf>, config: Config) -> ExitCode {
+fn run(file: Option<PathBuf>, loaded: Loaded) -> ExitCode {
+    let Loaded { config, warnings, .. } = loaded;
     let log = journal::start(config.log.level);
+    warn(&warnings);
     raise_descriptor_limit(&config);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -111,6 +120,12 @@ fn run(file: Option<PathBuf>, config: Config) -> ExitCode {
         }
     });
     exit.into()
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// Descriptors that are neither connections nor sockets that listen: files, the log, the runtime.
@@ -306,7 +321,8 @@ impl Daemon {
 
     async fn try_reload(&mut self) -> Result<(), String> {
         let file: Option<&Path> = self.file.as_deref();
-        let config = files::read(file).map_err(|error| error.to_string())?;
+        let Loaded { config, warnings, .. } = files::load(file).map_err(|error| error.to_string())?;
+        warn(&warnings);
         raise_descriptor_limit(&config);
         let wanted = bind::wanted(&config.listen);
         let new: Vec<Wanted> =

@@ -1,6 +1,8 @@
 //! From the state file to the hub that goes on from it, and the results of its commits.
 
+use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
+use std::io::Read as _;
 
 use super::core::Shared;
 use super::files;
@@ -9,9 +11,27 @@ use crate::config::Config;
 use crate::hub::Hub;
 use crate::moment::Moment;
 
+/// Where the system gives out what nobody can foresee.
+const RANDOMNESS: &str = "/dev/urandom";
+
+/// A hub as [`restored`], whose nonces nobody can foresee.
+pub(super) fn open(config: &Config) -> Result<(Hub, Option<Store>, bool), OpenError> {
+    let (mut hub, store, is_same) = restored(config)?;
+    let mut randomness = [0; 32];
+    if let Err(error) = File::open(RANDOMNESS).and_then(|mut file| file.read_exact(&mut randomness)) {
+        // Hash maps are keyed with what the system gives out too.
+        tracing::debug!("{RANDOMNESS} cannot be read: {error}");
+        for (part, number) in randomness.chunks_mut(8).zip(0_u8..) {
+            part.copy_from_slice(&RandomState::new().hash_one(number).to_le_bytes());
+        }
+    }
+    hub.stir(&randomness);
+    Ok((hub, store, is_same))
+}
+
 /// A hub that goes on where the last one ended, if the state is kept, and where it is kept; and whether it knows what
 /// that one knew.
-pub(super) fn open(config: &Config) -> Result<(Hub, Option<Store>, bool), OpenError> {
+fn restored(config: &Config) -> Result<(Hub, Option<Store>, bool), OpenError> {
     let seed = RandomState::new().hash_one(0);
     let settings = files::settings(config);
     let Some(directory) = store::directory(&config.state, |name| std::env::var_os(name)) else {

@@ -236,8 +236,7 @@ impl Hub {
         if request.tag.is_some() || matches!(request.command, Ok(Command::Join { ack: true, .. })) {
             let tag = reply.tag();
             let (start, length) = (tag.start, replies.len() - tag.start);
-            let seal =
-                sealed.map(|(key, tag)| Self::disk_seal(tag.session.as_str(), tag.number.get(), key));
+            let seal = sealed.map(|(key, tag)| Self::disk_seal(tag.session.as_str(), tag.number.get(), key));
             self.journal.mark(Mark { start, tag: tag.len(), length, end: request.end, seal });
         }
         true
@@ -314,9 +313,7 @@ impl Hub {
         let is_guest = asker.place.is_none() && asker.session.is_none();
         let always = matches!(command.word(), Word::Join | Word::Bye | Word::Help);
         match &self.settings.guests {
-            Some(words) if is_guest && !always && !words.contains(&command.word()) => {
-                Err(GUESTS)
-            }
+            Some(words) if is_guest && !always && !words.contains(&command.word()) => Err(GUESTS),
             Some(_) | None => Ok(command),
         }
     }

@@ -126,7 +126,8 @@ impl Keyring {
             IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
             IpAddr::V6(v6) => v6.octets(),
         };
-        let numbers = [period, self.generation, stream, scope.into(), from.port().into()].map(u64::to_le_bytes);
+        let numbers =
+            [period, self.generation, stream, scope.into(), from.port().into()].map(u64::to_le_bytes);
         Some(digits(&hmac(&self.secret, &[kind, &ip, numbers.as_flattened()])))
     }
 }
@@ -322,7 +323,9 @@ impl Hub {
 
     /// The seal of a push from a mailbox: `Ok(None)` if its client has no key, an error if it has lost it.
     pub(super) fn mail_seal(&self, place: Slot, number: u64, push: &[u8]) -> Result<Option<Proof>, Lost> {
-        let Some(session) = self.clients.get(place).and_then(|client| client.session) else { return Ok(None) };
+        let Some(session) = self.clients.get(place).and_then(|client| client.session) else {
+            return Ok(None);
+        };
         let (key, name) = self.session_key(session).ok_or(Lost)?;
         Ok(Some(key.prove(Way::Push, name, number, push)))
     }
@@ -473,5 +476,7 @@ const KEYED_PLACE: Refusal =
     Refusal::new(ErrorName::Denied, "who is joined at this address has a secret: JOIN from another port");
 const OTHER_CODE: Refusal =
     Refusal::new(ErrorName::Denied, "this session is for another code, begin a new one");
-const OTHERWISE_JOINED: Refusal =
-    Refusal::new(ErrorName::Unopened, "this session joined otherwise, or its mailbox is gone: begin a new one");
+const OTHERWISE_JOINED: Refusal = Refusal::new(
+    ErrorName::Unopened,
+    "this session joined otherwise, or its mailbox is gone: begin a new one",
+);

@@ -120,16 +120,28 @@ impl Keys {
             | Command::Inc { key, .. }
             | Command::Dec { key, .. }
             | Command::Del { key } => {
-                if allowed.may_set(key.as_str()) { Ok(()) } else { Err(MAY_NOT_SET) }
+                if allowed.may_set(key.as_str()) {
+                    Ok(())
+                } else {
+                    Err(MAY_NOT_SET)
+                }
             }
             Command::Get { key } => {
-                if allowed.may_watch(key.as_str()) { Ok(()) } else { Err(MAY_NOT_WATCH) }
+                if allowed.may_watch(key.as_str()) {
+                    Ok(())
+                } else {
+                    Err(MAY_NOT_WATCH)
+                }
             }
             Command::Watch { pattern } | Command::Keys { pattern: Some(pattern), .. } => {
                 if allowed.may_watch(pattern.as_str()) { Ok(()) } else { Err(MAY_NOT_WATCH) }
             }
             Command::Keys { pattern: None, .. } => {
-                if allowed.may_watch("*") { Ok(()) } else { Err(MAY_NOT_WATCH) }
+                if allowed.may_watch("*") {
+                    Ok(())
+                } else {
+                    Err(MAY_NOT_WATCH)
+                }
             }
             Command::Join { .. }
             | Command::Bye
@@ -173,7 +185,8 @@ mod tests {
 
     #[test]
     fn nothing_prints_a_secret() {
-        let key = CodeKey { secret: Secret::new(b"00112233445566778899aabbccddeeff"), allowed: Allowed::default() };
+        let key =
+            CodeKey { secret: Secret::new(b"00112233445566778899aabbccddeeff"), allowed: Allowed::default() };
         assert!(!format!("{key:?} {key:#?}").contains("001122"));
     }
 }

@@ -387,7 +387,8 @@ const TOO_MANY_VALUES: Refusal =
     Refusal::new(ErrorName::Full, "too much matches this pattern, watch a narrower one");
 const HAS_MAILBOX: Refusal =
     Refusal::new(ErrorName::Denied, "this code has a mailbox: JOIN with ack, or BYE there first");
-const NO_NONCE: Refusal = Refusal::new(ErrorName::Denied, "no key is known for this code, JOIN without a nonce");
+const NO_NONCE: Refusal =
+    Refusal::new(ErrorName::Denied, "no key is known for this code, JOIN without a nonce");
 const NO_SHOUT: Refusal = Refusal::new(ErrorName::Denied, "this version does not broadcast, use ALL");
 const NO_DISCOVERY: Refusal =
     Refusal::new(ErrorName::Denied, "this version cannot be discovered, use its address");

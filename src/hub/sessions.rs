@@ -475,7 +475,8 @@ pub(super) fn fingerprint(line: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-pub(super) const UNOPENED: Refusal = Refusal::new(ErrorName::Unopened, "no such session, begin a new one with number 1");
+pub(super) const UNOPENED: Refusal =
+    Refusal::new(ErrorName::Unopened, "no such session, begin a new one with number 1");
 const TOO_MANY: Refusal = Refusal::new(ErrorName::Busy, "too many sessions are open, try again later");
 const STALE: Refusal = Refusal::new(ErrorName::Stale, "64 or more below the newest number, not done now");
 const STALE_PLACE: Refusal =

@@ -221,7 +221,8 @@ fn new_spot(address: IpAddr, with: u8) -> Spot {
 }
 
 fn new_keyed(session: u64, code: &str, address: IpAddr, with: u8) -> Change<'_> {
-    let (spot, joined) = (new_spot(address, with), [None, Some(0), Some(u64::from(with))][usize::from(with % 3)]);
+    let (spot, joined) =
+        (new_spot(address, with), [None, Some(0), Some(u64::from(with))][usize::from(with % 3)]);
     Change::Keyed { session, code, nonce: "abcd", check: [b'0' + with % 10; 16], spot, joined }
 }
 
