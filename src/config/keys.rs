@@ -97,13 +97,10 @@ impl Reading<'_> {
             return self.at(&name.span(), format!("code {shown} is {is}; it must be {right}"));
         };
         self.known(&format!("code {shown} (quoted if it has a dot)"), table, &OF_A_CODE);
-        let secret = match table.get_key_value("secret") {
-            Some((_, secret)) => self.secret(&shown, secret),
-            None => {
-                self.at(&name.span(), format!("code {shown} has no `secret`; {}", right_secret()));
-                None
-            }
-        };
+        let secret = table.get("secret").and_then(|secret| self.secret(&shown, secret));
+        if !table.contains_key("secret") {
+            self.at(&name.span(), format!("code {shown} has no `secret`; {}", right_secret()));
+        }
         let allowed = self.allowed(code, table);
         if let Some(secret) = secret {
             keys.codes.insert(code.into(), CodeKey { secret, allowed });
@@ -152,14 +149,13 @@ impl Reading<'_> {
         let mut patterns = Vec::new();
         for element in list.as_ref() {
             let text = element.get_ref().as_str();
-            match text.and_then(|text| Pattern::parse(text.as_bytes())) {
-                Some(pattern) => patterns.push(pattern.as_str().into()),
-                None => {
-                    let is = text.map_or_else(|| kind(element.get_ref()).to_owned(), quoted);
-                    let right = "1 to 64 letters, digits and . _ / - * characters in quotes";
-                    let of = quoted(owner);
-                    self.at(&element.span(), format!("`{name}` of {of} holds {is}; a pattern is {right}"));
-                }
+            if let Some(pattern) = text.and_then(|text| Pattern::parse(text.as_bytes())) {
+                patterns.push(pattern.as_str().into());
+            } else {
+                let (of, is) =
+                    (quoted(owner), text.map_or_else(|| kind(element.get_ref()).to_owned(), quoted));
+                let right = "1 to 64 letters, digits and . _ / - * characters in quotes";
+                self.at(&element.span(), format!("`{name}` of {of} holds {is}; a pattern is {right}"));
             }
         }
         Some(patterns)
@@ -258,8 +254,8 @@ mod tests {
         };
         assert!(with(ALLOWED) && !with(ALLOWED + 1));
         let with = |codes: usize| {
-            let codes: String = (0..codes).map(|n| format!("code.c{n}.secret = \"{SECRET}\"\n")).collect();
-            parse_keys(&codes, "k").is_ok()
+            let codes: Vec<_> = (0..codes).map(|n| format!("code.c{n}.secret = \"{SECRET}\"")).collect();
+            parse_keys(&codes.join("\n"), "k").is_ok()
         };
         assert!(with(KEYS) && !with(KEYS + 1));
     }

@@ -230,27 +230,27 @@ impl Hub {
             return Standing::Unproved;
         }
         let Some(spot) = self.spot(asker.target) else { return Standing::Unproved };
-        let slot = match self.open_session(asker, tag) {
-            Ok((slot, _)) => slot,
+        let session = match self.open_session(asker, tag) {
+            Ok((session, _)) => session,
             Err(refusal) => return Standing::Refused(refusal, Some(key)),
         };
         let (code, nonce) = (code.as_str().into(), nonce.as_str().into());
         let joining = Joining::NotYet;
         let keyed = Keyed { key: Some(key.clone()), code, nonce, origin, spot, joining };
-        self.sessions.set_keyed(slot, keyed);
-        self.wake_session(slot);
-        self.note_session(asker.now, slot);
-        self.admit(asker, slot);
+        self.sessions.set_keyed(session, keyed);
+        self.wake_session(session);
+        self.note_session(asker.now, session);
+        self.admit(asker, session);
         Standing::Proved(key)
     }
 
     /// A session's client has another address now.
-    fn move_keyed(&mut self, asker: &Asker, slot: Slot, origin: Origin) {
+    fn move_keyed(&mut self, asker: &Asker, session: Slot, origin: Origin) {
         let Some(spot) = self.spot(asker.target) else { return };
-        if let Some(keyed) = self.sessions.keyed_mut(slot) {
+        if let Some(keyed) = self.sessions.keyed_mut(session) {
             (keyed.origin, keyed.spot) = (origin, spot);
         }
-        self.note_session(asker.now, slot);
+        self.note_session(asker.now, session);
     }
 
     /// Lets the client of a session act.
@@ -304,7 +304,7 @@ impl Hub {
     }
 
     /// The seal of a reply that is complete but for it.
-    pub(super) fn seal(reply: &Reply, tag: &Tag<'_>, key: &SessionKey, replies: &mut Vec<u8>) {
+    pub(super) fn seal(reply: &Reply, tag: &Tag<'_>, key: &SessionKey, replies: &mut [u8]) {
         let (name, number) = (tag.session.as_str(), tag.number.get());
         reply.seal(replies, |outcome| key.prove(Way::Reply, name, number, outcome));
     }

@@ -104,7 +104,7 @@ impl Place {
         let mut world = World::with(settings.clone());
         world.hub = Hub::restore(settings.clone(), 1, &[]).unwrap();
         // Not in the very first minute, so that there is one before.
-        world.now = world.now + Duration::from_secs(600);
+        world.now = world.now + Duration::from_mins(10);
         Self { world, disk: Vec::new(), settings, restarts: 0 }
     }
 

@@ -118,7 +118,7 @@ fn a_keyed_session_lingers_and_lives_as_long_as_its_place() {
     assert_eq!(ann.pushed(place.world.on(1).trim_end()).1, "MSG carl hi");
     let bye = ann.next("BYE");
     assert!(place.stream(1, &bye).contains(" OK bye"));
-    place.world.pass(KEYED_LINGER - Duration::from_millis(1));
+    place.world.pass(KEYED_LINGER.saturating_sub(Duration::from_millis(1)));
     assert!(place.ask(3, "STATS")[0].contains("sessions=1"));
     place.world.pass(Duration::from_millis(1));
     assert!(place.ask(3, "STATS")[0].contains("sessions=0"));

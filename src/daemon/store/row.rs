@@ -134,8 +134,10 @@ pub(super) fn put(tables: &Connection, change: &Change<'_>, tally: &mut Tally) -
     Ok(())
 }
 
+type Columns = (Option<i64>, Option<String>, Option<String>, Option<u16>, Option<u32>);
+
 /// Where somebody is, as the columns conn, address, local, port and interface.
-fn columns(spot: Spot) -> (Option<i64>, Option<String>, Option<String>, Option<u16>, Option<u32>) {
+fn columns(spot: Spot) -> Columns {
     match spot {
         Spot::Tcp { id } => (Some(id.cast_signed()), None, None, None, None),
         Spot::Udp { to, local, port, interface } => {
