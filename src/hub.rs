@@ -14,6 +14,7 @@ mod directory;
 mod dispatch;
 mod journal;
 mod keyed;
+mod keyring;
 mod keys;
 mod lists;
 mod mailbox;
@@ -139,7 +140,7 @@ pub struct Hub {
     asks: asks::Asks,
     journal: journal::Journal,
     seed: u64,
-    keyring: keyed::Keyring,
+    keyring: keyring::Keyring,
     sessions: sessions::Sessions,
     access: access::Access,
     streams: streams::Streams,
@@ -171,7 +172,7 @@ impl Hub {
             asks: asks::Asks::new(seed),
             journal: journal::Journal::new(),
             seed,
-            keyring: keyed::Keyring::new(seed),
+            keyring: keyring::Keyring::new(seed),
             sessions: sessions::Sessions::new(seed),
             access: access::Access::new(seed),
             streams: streams::Streams::new(seed),

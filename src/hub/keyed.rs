@@ -1,75 +1,20 @@
 //! Keyed sessions: whose lines are proved, what is answered to others, and how replies and pushes are sealed
 //! (protocol, section 7).
 
-use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
 
 use subtle::ConstantTimeEq;
 
 use super::actions::{Action, Actions, Peer, Target};
-use super::change::{Change, Spot};
+use super::change::Change;
 use super::directory::Slot;
-use super::places::with_scope;
-use super::sessions::{REUSED, UNOPENED};
+use super::sessions::{Joining, Keyed, Origin, REUSED, UNOPENED};
 use super::timers::Due;
 use super::{Asker, Hub};
-use crate::limits::{NONCE_PERIOD, PUSHES_PER_RUN};
 use crate::moment::Moment;
 use crate::names::{Code, Mac, Pattern, Session, Ticket};
-use crate::proof::{Proof, SessionKey, Way, digits, hmac};
+use crate::proof::{Proof, SessionKey, Way, hmac};
 use crate::wire::{Command, End, ErrorName, Number, Refusal, Reply, Request, Tag, push};
-
-/// Where the lines of a keyed session come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    Udp(SocketAddr),
-    /// A connection, by what it is called in what is kept.
-    Tcp(u64),
-}
-
-impl Origin {
-    /// An origin as it was kept.
-    pub(super) fn of(spot: Spot) -> Self {
-        match spot {
-            Spot::Tcp { id } => Self::Tcp(id),
-            Spot::Udp { to, interface, .. } => Self::Udp(with_scope(to, interface)),
-        }
-    }
-}
-
-/// How a session has joined: its pushes are numbered in one way only, or a number could come twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Joining {
-    /// Not yet.
-    NotYet,
-    /// Without a mailbox.
-    Plain,
-    /// With this mailbox, by its number in what is kept.
-    Boxed(u64),
-}
-
-/// What makes a session a keyed one.
-#[derive(Debug)]
-pub(super) struct Keyed {
-    /// `None` once the code has no such secret any more: nothing is proved then.
-    pub(super) key: Option<SessionKey>,
-    /// The code that it is for.
-    pub(super) code: Box<str>,
-    /// The nonce that it began with.
-    pub(super) nonce: Box<str>,
-    pub(super) origin: Origin,
-    /// The origin as it is kept.
-    pub(super) spot: Spot,
-    pub(super) joining: Joining,
-}
-
-impl Keyed {
-    /// What tells, where it is kept, whether a key is the one that this session began with.
-    pub(super) fn check(key: &SessionKey, name: &str) -> Proof {
-        // No line has the number 0.
-        key.prove(Way::Reply, name, 0, b"")
-    }
-}
 
 /// Who is asking, as far as keys can tell.
 pub(super) enum Standing {
@@ -90,45 +35,6 @@ impl Standing {
             Self::Proved(key) | Self::Refused(_, Some(key)) => Some(key),
             Self::Guest | Self::Unproved | Self::Refused(_, None) => None,
         }
-    }
-}
-
-/// What makes nonces and the numbers of pushes.
-#[derive(Debug)]
-pub(super) struct Keyring {
-    secret: [u8; 32],
-    /// How often the keys have changed: a nonce is worth nothing after that.
-    generation: u64,
-    /// When what the keys have changed is to be seen to.
-    due: Option<Moment>,
-    /// Numbers for pushes: the run's, in which batch it is kept, and how many of its pushes were numbered.
-    run: Option<(u64, u64, u64)>,
-}
-
-impl Keyring {
-    pub(super) fn new(seed: u64) -> Self {
-        Self { secret: hmac(&seed.to_le_bytes(), &[]), generation: 0, due: None, run: None }
-    }
-
-    /// The nonce of an asker in the minute that is so many ago.
-    fn nonce(&self, now: Moment, ago: u64, origin: Origin, from: SocketAddr) -> Option<Proof> {
-        let period = (now.since_start().as_secs() / NONCE_PERIOD.as_secs()).checked_sub(ago)?;
-        let (scope, ip) = match from {
-            SocketAddr::V4(v4) => (0, IpAddr::from(*v4.ip())),
-            SocketAddr::V6(v6) => (v6.scope_id(), IpAddr::from(*v6.ip())),
-        };
-        let stream = match origin {
-            Origin::Udp(_) => 0,
-            Origin::Tcp(id) => id,
-        };
-        let kind: &[u8] = if matches!(origin, Origin::Udp(_)) { b"u" } else { b"t" };
-        let ip = match ip {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-            IpAddr::V6(v6) => v6.octets(),
-        };
-        let numbers =
-            [period, self.generation, stream, scope.into(), from.port().into()].map(u64::to_le_bytes);
-        Some(digits(&hmac(&self.secret, &[kind, &ip, numbers.as_flattened()])))
     }
 }
 
@@ -360,20 +266,16 @@ impl Hub {
     /// A number that no push to the same session ever had, nor will have. Those of a run begin with a number that is
     /// kept before the first of them leaves, so that none comes again after a crash.
     fn push_number(&mut self, now: Moment) -> u64 {
-        let (id, batch, count) = match self.keyring.run {
-            Some(run @ (.., count)) if count < PUSHES_PER_RUN => run,
-            Some(_) | None => {
-                // What comes next is written in each batch; there must be one.
-                let id = self.journal.new_id();
-                self.journal.will_change(now);
-                (id, self.journal.batch(), 0)
-            }
-        };
-        self.keyring.run = Some((id, batch, count + 1));
-        if !self.journal.is_committed(batch) {
-            self.journal.hold_pushes();
+        let journal = &mut self.journal;
+        let (number, batch) = self.keyring.number(|| {
+            // Each batch says which number comes next; there must be one.
+            journal.will_change(now);
+            (journal.new_id(), journal.batch())
+        });
+        if !journal.is_committed(batch) {
+            journal.hold_pushes();
         }
-        id * PUSHES_PER_RUN + count
+        number
     }
 
     /// Whether a session may join so, given how it has joined before.

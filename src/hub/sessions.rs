@@ -1,18 +1,19 @@
 //! Exactly once: what each session has asked and been told (protocol, section 4).
 
+mod keyed;
+
 use core::net::IpAddr;
 use core::time::Duration;
 
 use super::change::Change;
 use super::directory::{Directory, Slot};
-use super::keyed::{Joining, Keyed, Origin};
-use super::keys::Keys;
 use super::tally::Tally;
 use crate::limits::{KEYED_LINGER, SESSION_LINGER, SESSION_WINDOW};
 use crate::moment::Moment;
-use crate::names::{Code, Session as Name, Ticket};
-use crate::proof::SessionKey;
+use crate::names::{Code, Session as Name};
 use crate::wire::{ErrorName, Kind, Number, Refusal, Tag};
+
+pub(super) use keyed::{Joining, Keyed, Origin};
 
 /// Recorded replies up to this length need no memory of their own; counters and `sent` are far shorter.
 const INLINE_BYTES: usize = 22;
@@ -385,81 +386,6 @@ impl Sessions {
         self.bytes -= session.window.iter().flatten().map(|held| held.outcome.cost()).sum::<usize>();
         self.openers.remove(session.opener);
         Some(session.id)
-    }
-
-    /// What makes a session a keyed one.
-    pub(super) fn keyed(&self, slot: Slot) -> Option<&Keyed> {
-        self.directory.get(slot)?.keyed.as_deref()
-    }
-
-    pub(super) fn keyed_mut(&mut self, slot: Slot) -> Option<&mut Keyed> {
-        self.directory.get_mut(slot)?.keyed.as_deref_mut()
-    }
-
-    pub(super) fn set_keyed(&mut self, slot: Slot, keyed: Keyed) {
-        if let Some(session) = self.directory.get_mut(slot) {
-            session.keyed = Some(keyed.into());
-        }
-    }
-
-    /// The name of a session.
-    pub(super) fn name(&self, slot: Slot) -> Option<&str> {
-        self.directory.name(slot)
-    }
-
-    /// A session was heard of.
-    pub(super) fn touch(&mut self, slot: Slot, now: Moment) {
-        if let Some(session) = self.directory.get_mut(slot) {
-            session.touched = now;
-        }
-    }
-
-    /// Whether a JOIN of this number would be the newest of what concerns the client's place, and no copy.
-    pub(super) fn is_newest_place(&self, slot: Slot, number: Number) -> bool {
-        self.directory.get(slot).is_some_and(|session| {
-            session.place.is_none_or(|(place, _)| number > place) && session.record(number).is_none()
-        })
-    }
-
-    /// The session that was the last to join under a code.
-    pub(super) fn claimant(&self, code: Code<'_>) -> Option<Slot> {
-        self.claims.find(code.as_str()).and_then(|claim| self.claims.get(claim)).copied()
-    }
-
-    /// What makes a session a keyed one, as it is kept.
-    pub(super) fn keyed_row(&self, slot: Slot) -> Option<Change<'_>> {
-        let session = self.directory.get(slot)?;
-        let keyed = session.keyed.as_deref()?;
-        Some(Change::Keyed {
-            session: session.id,
-            code: &keyed.code,
-            nonce: &keyed.nonce,
-            check: Keyed::check(keyed.key.as_ref()?, self.directory.name(slot)?),
-            spot: keyed.spot,
-            joined: match keyed.joining {
-                Joining::NotYet => None,
-                Joining::Plain => Some(0),
-                Joining::Boxed(mailbox) => Some(mailbox),
-            },
-        })
-    }
-
-    /// Restores that. Whether the code still has the same secret shows in the session's key.
-    pub(super) fn restore_keyed(&mut self, slot: Slot, row: &Change<'_>, keys: &Keys) -> Option<()> {
-        let &Change::Keyed { code, nonce, check, spot, joined, .. } = row else { return None };
-        let code = Code::parse(code.as_bytes())?.as_str();
-        let nonce = Ticket::parse(nonce.as_bytes())?.as_str();
-        let name = self.directory.name(slot)?;
-        let key = keys.get(code).map(|held| SessionKey::new(held.secret.as_bytes(), name, nonce));
-        let key = key.filter(|key| Keyed::check(key, name) == check);
-        let joining = match joined {
-            None => Joining::NotYet,
-            Some(0) => Joining::Plain,
-            Some(mailbox) => Joining::Boxed(mailbox),
-        };
-        let (code, nonce, origin) = (code.into(), nonce.into(), Origin::of(spot));
-        self.set_keyed(slot, Keyed { key, code, nonce, origin, spot, joining });
-        Some(())
     }
 
     /// The session of this name.
