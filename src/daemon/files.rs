@@ -362,6 +362,48 @@ mod tests {
         assert!(load_from(&folder).is_ok(), "the file alone would not hold, the whole does");
     }
 
+    const KEYS: &str = "[code.ann]\nsecret = \"00112233445566778899aabbccddeeff\"\n";
+
+    fn load_keys(folder: &tempfile::TempDir) -> Result<Loaded, String> {
+        load_with(Some(&folder.path().join("p.toml")), Some(folder.path()))
+            .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
+    }
+
+    #[test]
+    fn keys_come_from_the_file_that_is_named_or_else_from_the_credential() {
+        let folder = folder(&[("p.toml", "access.required = true")]);
+        let told = load_keys(&folder).unwrap_err();
+        assert!(told.starts_with("p.toml:1:19: `access.required` is true, but"), "{told}");
+        let credential = folder.path().join(CREDENTIAL);
+        fs::write(&credential, "\n").unwrap();
+        assert!(load_keys(&folder).is_err(), "what the unit gives where there is no file is none");
+        fs::write(&credential, KEYS).unwrap();
+        let codes = |loaded: &Loaded| loaded.config.access.keys.codes.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(codes(&load_keys(&folder).unwrap()), ["ann".into()]);
+
+        let file = folder.path().join("keys");
+        let config = format!("[access]\nrequired = true\nkeys_file = \"{}\"\n", file.display());
+        fs::write(folder.path().join("p.toml"), config).unwrap();
+        assert!(load_keys(&folder).unwrap_err().starts_with("keys: cannot be read: No such file"));
+        fs::write(&file, KEYS.replace("ann", "bob")).unwrap();
+        let loaded = load_keys(&folder).unwrap();
+        assert_eq!(codes(&loaded), ["bob".into()]);
+        assert!(!loaded.to_toml().contains("0011") && !format!("{loaded:?}").contains("0011"));
+        assert_eq!(settings(&loaded.config).keys, loaded.config.access.keys);
+        fs::write(&file, "[code.bob]\nsecret = 5").unwrap();
+        assert!(load_keys(&folder).unwrap_err().starts_with("keys:2:10: the secret of \"bob\" is a number;"));
+    }
+
+    #[test]
+    fn keys_that_everybody_may_read_are_warned_of() {
+        let folder = folder(&[("p.toml", ""), (CREDENTIAL, KEYS)]);
+        for (mode, warnings) in [(0o640, 0), (0o600, 0), (0o604, 1), (0o602, 1), (0o601, 1)] {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(folder.path().join(CREDENTIAL), mode).unwrap();
+            assert_eq!(load_keys(&folder).unwrap().warnings.len(), warnings);
+        }
+    }
+
     #[test]
     fn what_is_printed_says_where_it_is_from_and_reads_back() {
         let none = Loaded { config: Config::default(), files: Vec::new(), warnings: Vec::new() };

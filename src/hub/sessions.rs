@@ -1,6 +1,7 @@
 //! Exactly once: what each session has asked and been told (protocol, section 4).
 
 mod keyed;
+mod recorded;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -14,47 +15,7 @@ use crate::names::{Code, Session as Name};
 use crate::wire::{ErrorName, Kind, Number, Refusal, Tag};
 
 pub(super) use keyed::{Joining, Keyed, Origin};
-
-/// Recorded replies up to this length need no memory of their own; counters and `sent` are far shorter.
-const INLINE_BYTES: usize = 22;
-
-/// A recorded reply, from its `OK` or `ERR` on, without its end.
-#[derive(Clone, Debug)]
-enum Recorded {
-    Short(u8, [u8; INLINE_BYTES]),
-    Long(Box<[u8]>),
-    /// A question that is still open, by the hub's number for it.
-    Asked(u64),
-}
-
-impl Recorded {
-    fn new(outcome: &[u8]) -> Self {
-        let mut bytes = [0; INLINE_BYTES];
-        match (bytes.get_mut(..outcome.len()), u8::try_from(outcome.len())) {
-            (Some(short), Ok(length)) => {
-                short.copy_from_slice(outcome);
-                Self::Short(length, bytes)
-            }
-            (None, _) | (_, Err(_)) => Self::Long(outcome.into()),
-        }
-    }
-
-    /// Memory of its own, in bytes.
-    fn cost(&self) -> usize {
-        match self {
-            Self::Long(bytes) => bytes.len(),
-            Self::Short(..) | Self::Asked(_) => 0,
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Short(length, bytes) => bytes.get(..usize::from(*length)).unwrap_or_default(),
-            Self::Long(bytes) => bytes,
-            Self::Asked(_) => &[],
-        }
-    }
-}
+use recorded::Recorded;
 
 /// What was done under one number.
 #[derive(Clone, Debug)]
