@@ -1,10 +1,12 @@
 //! The table of connections: what is still to be written to each, and what waits until then.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::hub::Conn;
 
@@ -49,6 +51,8 @@ pub(super) struct Stream {
     pub(super) is_torn: bool,
     /// Whether the peer has been sent the start of a line whose rest is in `out`.
     pub(super) is_cut: bool,
+    /// Since when the peer has taken nothing of `out`.
+    pub(super) stalled: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +85,8 @@ pub(super) struct Streams {
     pub(super) changed: Vec<Conn>,
     /// Nothing more is read: the next run does.
     pub(super) frozen: bool,
+    /// How many linger after their end.
+    pub(super) lingering: Rc<Cell<usize>>,
 }
 
 impl Streams {
@@ -94,6 +100,7 @@ impl Streams {
             unread_bytes,
             changed: Vec::new(),
             frozen: false,
+            lingering: Rc::default(),
         }
     }
 
@@ -125,6 +132,7 @@ impl Streams {
                 kept: Kept::No,
                 is_torn: false,
                 is_cut: false,
+                stalled: None,
             });
         }
         conn
@@ -224,6 +232,10 @@ impl Stream {
             && self.out.len() < HIGH_WATER_BYTES
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is a shell: how long a peer takes nothing is its own time"
+    )]
     pub(super) fn write(&mut self) {
         while !self.out.is_empty() && self.state != State::Broken {
             match self.io.try_write(&self.out) {
@@ -231,8 +243,12 @@ impl Stream {
                     let last = written.checked_sub(1).and_then(|at| self.out.get(at));
                     self.is_cut = written < self.out.len() && last != Some(&b'\n');
                     self.out.drain(..written);
+                    self.stalled = None;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stalled.get_or_insert_with(Instant::now);
+                    return;
+                }
                 Err(_) => self.state = State::Broken,
             }
         }

@@ -138,10 +138,10 @@ impl Hub {
 
     /// Sends a push to one client; `false` if its address has had enough for this second.
     pub(super) fn push(&mut self, now: Moment, to: Slot, fanout: &mut Fanout, out: &mut Actions) -> bool {
-        let Some(client) = self.clients.get(to) else { return false };
+        let Some(&client) = self.clients.get(to) else { return false };
         if let Target::Udp { to, .. } = client.target {
             let over = self.access.is_over_budget(now, to.ip());
-            if over || !self.access.send(now, to.ip(), fanout.len() + client.end.as_bytes().len()) {
+            if over || !self.may_send(now, to, fanout.len() + client.end.as_bytes().len()) {
                 self.counters.over_budget += 1;
                 return false;
             }
@@ -183,7 +183,7 @@ impl Hub {
             }
             Joined::Same(place) => place,
             Joined::Moved(place, old_target, old_end) => {
-                Fanout::new(out, push::moved).send(out, old_target, old_end);
+                self.tell_moved(asker.now, old_target, old_end, out);
                 out.events.push(Event::Moved { code: code.as_str().into(), from });
                 place
             }
@@ -206,6 +206,18 @@ impl Hub {
             self.advance(asker.now, mailbox, out);
         }
         Ok(())
+    }
+
+    /// Tells an old place that its client is elsewhere now, unless its address has had enough: a flood of moves must not
+    /// become one of these.
+    fn tell_moved(&mut self, now: Moment, target: Target, end: End, out: &mut Actions) {
+        let mut fanout = Fanout::new(out, push::moved);
+        match target {
+            Target::Udp { to, .. } if !self.may_send(now, to, fanout.len() + end.as_bytes().len()) => {
+                self.counters.over_budget += 1;
+            }
+            Target::Udp { .. } | Target::Tcp(_) => fanout.send(out, target, end),
+        }
     }
 
     /// Frees a place, with all that hangs on it; a mailbox stays.
