@@ -169,12 +169,13 @@ pub const PRESSURE_GROWTH: u32 = 64;
 /// As many sources' shares are left to all that are not known together, while there is pressure.
 pub const NEWCOMERS_SHARE: u32 = 8;
 
-/// Each so many same plain texts in a row from one peer are not answered: any loop with another server ends.
+/// Of so many same plain texts from one peer, without a pause between them, the last is not answered: any loop with
+/// another server ends.
 pub const LOOP_TEXTS: u32 = 1000;
-/// After such a pause a text begins a new row: a loop that turns more slowly costs nothing.
+/// After such a pause the count begins anew: a loop that turns more slowly costs nothing.
 pub const LOOP_PAUSE: Duration = Duration::from_secs(1);
-/// Peers that are watched for loops.
-pub const LOOP_PEERS: usize = 1024;
+/// Texts, each with its peer, that are watched for loops.
+pub const LOOPS: usize = 1024;
 
 /// A connection that has never completed a line must make room for another after this time, if there is none left.
 pub const SILENT_TIME: Duration = Duration::from_secs(10);

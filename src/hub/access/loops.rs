@@ -8,22 +8,22 @@ use core::net::SocketAddr;
 
 use foldhash::fast::FixedState;
 
-use crate::limits::{LOOP_PAUSE, LOOP_PEERS, LOOP_TEXTS};
+use crate::limits::{LOOP_PAUSE, LOOP_TEXTS, LOOPS};
 use crate::moment::Moment;
 
-/// What one peer has sent again and again. Peers and texts are known by their hashes.
+/// What one peer has sent again and again.
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
-    peer: u64,
-    text: u64,
+    /// The hash of peer and text.
+    which: u64,
     last: Moment,
     times: u32,
-    /// How many more of its texts than of others came here; at 0 another peer takes the place (the majority vote of
-    /// Boyer and Moore), so that passers-by do not make it forget.
+    /// How many more of these than of others came here; at 0 another takes the place (the majority vote of Boyer and
+    /// Moore), so that passers-by do not make it forget.
     votes: u32,
 }
 
-/// The peers that are watched, each at the one place that its hash names.
+/// The texts that are watched, each at the one place that its hash names.
 #[derive(Debug)]
 pub(super) struct Loops {
     rows: Vec<Row>,
@@ -35,26 +35,26 @@ impl Loops {
         Self { rows: Vec::new(), hasher: FixedState::with_seed(seed) }
     }
 
-    /// Notes a text; `true` for every [`LOOP_TEXTS`]th of the same texts from one peer in a row.
+    /// Notes a text; `true` for every [`LOOP_TEXTS`]th of the same texts from one peer without a pause between them.
     pub(super) fn goes_round(&mut self, now: Moment, from: SocketAddr, text: &[u8]) -> bool {
-        let (peer, text) = (self.hasher.hash_one(from), self.hasher.hash_one(text));
+        let which = self.hasher.hash_one((from, text));
         if self.rows.is_empty() {
-            self.rows = vec![Row::default(); LOOP_PEERS];
+            self.rows = vec![Row::default(); LOOPS];
         }
-        let at = usize::try_from(peer % LOOP_PEERS as u64).unwrap_or_default();
+        let at = usize::try_from(which % LOOPS as u64).unwrap_or_default();
         let Some(row) = self.rows.get_mut(at) else { return false };
-        if row.peer != peer {
+        if row.which != which {
             row.votes = row.votes.saturating_sub(1);
             if row.votes == 0 {
-                *row = Row { peer, text, last: now, times: 1, votes: 1 };
+                *row = Row { which, last: now, times: 1, votes: 1 };
             }
             return false;
         }
-        let goes_on = row.text == text && now.since(row.last) <= LOOP_PAUSE;
+        let goes_on = now.since(row.last) <= LOOP_PAUSE;
         let times = if goes_on { row.times + 1 } else { 1 };
         let is_enough = times >= LOOP_TEXTS;
         let votes = (row.votes + 1).min(LOOP_TEXTS);
-        *row = Row { peer, text, last: now, times: if is_enough { 0 } else { times }, votes };
+        *row = Row { which, last: now, times: if is_enough { 0 } else { times }, votes };
         is_enough
     }
 }
@@ -89,12 +89,12 @@ mod tests {
         let mut loops = Loops::new(1);
         let mut noticed = 0;
         for n in 0..10 * LOOP_TEXTS {
-            assert!(!loops.goes_round(Moment::ZERO, peer(8), if n % 2 == 0 { b"a" } else { b"b" }));
-            noticed += u32::from(loops.goes_round(Moment::ZERO, peer(7), b"hello"));
-            // Each of these comes to some row, and to that of the loop now and then.
+            assert!(!loops.goes_round(Moment::ZERO, peer(8), &n.to_be_bytes()));
+            // Each of these comes to some place, and to that of the loop now and then.
             let stranger = peer(u16::try_from(n % 60_000).unwrap() + 1000);
-            loops.goes_round(Moment::ZERO, stranger, b"hello");
+            assert!(!loops.goes_round(Moment::ZERO, stranger, b"hello"));
+            noticed += u32::from(loops.goes_round(Moment::ZERO, peer(7), b"hello"));
         }
-        assert!(noticed >= 8, "{noticed}");
+        assert!(noticed >= 9, "{noticed}");
     }
 }
