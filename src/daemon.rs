@@ -6,6 +6,7 @@
 mod bind;
 mod core;
 mod descriptors;
+mod drops;
 mod files;
 mod handover;
 mod holder;

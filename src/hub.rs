@@ -103,6 +103,8 @@ pub struct Counters {
     pub texts_dropped: u64,
     pub over_budget: u64,
     pub strangers: u64,
+    pub rate_dropped: u64,
+    pub dropped: u64,
     pub connections: u64,
     pub kept: u64,
     pub commits: u64,
@@ -225,7 +227,9 @@ impl Hub {
             self.journal.committed(out);
         } else {
             self.counters.disk_errors += 1;
-            self.journal.failed(now, out);
+            let (settings, access) = (&self.settings, &mut self.access);
+            // The refusals are longer than what was counted when they were replies.
+            self.journal.failed(now, out, |to, more| Self::may_send_with(settings, access, now, to, more));
         }
         self.asks.order(start, out);
         self.wake_journal();
@@ -273,6 +277,13 @@ impl Hub {
         self.counters.written = self.counters.written.max(bytes);
     }
 
+    /// The kernel had no room for so many datagrams since it was last asked: the hub could not keep up with those who
+    /// send most.
+    pub fn note_dropped(&mut self, now: Moment, datagrams: u64) {
+        self.counters.dropped += datagrams;
+        self.access.overflowed(now, &self.settings);
+    }
+
     /// The state was damaged, and this hub began without it.
     pub fn note_set_aside(&mut self) {
         self.counters.set_aside += 1;
@@ -308,6 +319,8 @@ impl Hub {
             match due {
                 timers::Due::Quiet(conn) => self.quiet(now, conn, out),
                 timers::Due::Silent(conn) => self.silent(now, conn, out),
+                timers::Due::FirstLine(conn) => self.first_line_due(now, conn, out),
+                timers::Due::Allowed(conn) => self.allowed(conn, out),
                 timers::Due::Place(slot) => self.place_due(now, slot, out),
                 timers::Due::Session(slot) => self.session_due(now, slot),
                 timers::Due::Delivery(slot) => self.delivery_due(now, slot, out),

@@ -157,8 +157,45 @@ pub const KEPT_ACTIONS: usize = 1024;
 /// Memory that the hub keeps for replies between inputs, in bytes; what a rare input needed beyond is given back.
 pub const KEPT_BYTES: usize = 256 * 1024;
 
-/// Source addresses counted in one second: past that, newcomers get no plain text answered until the next.
+/// Source addresses that are remembered, in a table of fixed size; a newcomer to a full row of it takes the place of
+/// another. At 100 bytes each, a flood from forged addresses takes 2 MiB.
 pub const SOURCES: usize = 16_384;
+/// Places in one row of the table of sources: enough that a thousand hosts never push out each other.
+pub const SOURCE_ROW: usize = 8;
+
+/// What an operator may grant each source address, in requests a second; 0 stands for no limit. The upper end is more
+/// than any machine answers.
+pub const REQUESTS_PER_SECOND: core::ops::RangeInclusive<u32> = 0..=10_000_000;
+
+/// While the kernel drops datagrams, what each source may ask is halved, this long after the last time: a full turn
+/// of the hub lies between.
+pub const PRESSURE_TIME: Duration = Duration::from_millis(1);
+/// Requests a second that are always left to each source: more than a program with a pause in its loop asks.
+pub const PRESSURE_RATE: u32 = 200;
+/// How often what each source may ask grows again, by its 64th part: it doubles in four and a half seconds.
+pub const PRESSURE_GROWTH_TIME: Duration = Duration::from_millis(100);
+/// The part by which it grows.
+pub const PRESSURE_GROWTH: u32 = 64;
+/// As many sources' shares are left to all that are not known together, while there is pressure.
+pub const NEWCOMERS_SHARE: u32 = 8;
+
+/// Of so many same plain texts from one peer, without a pause between them, the last is not answered: any loop with
+/// another server ends.
+pub const LOOP_TEXTS: u32 = 1000;
+/// After such a pause the count begins anew: a loop that turns more slowly costs nothing.
+pub const LOOP_PAUSE: Duration = Duration::from_secs(1);
+/// Texts, each with its peer, that are watched for loops.
+pub const LOOPS: usize = 1024;
+
+/// A connection that has never completed a line must make room for another after this time, if there is none left.
+pub const SILENT_TIME: Duration = Duration::from_secs(10);
+
+/// A connection that takes nothing of what is to be written to it for so long is closed.
+pub const UNREAD_TIME: Duration = Duration::from_mins(1);
+
+/// Connections that are kept for a moment after their end, so that their peers can read the last reply; further ones
+/// are closed at once.
+pub const LINGERING: usize = 256;
 
 /// Quiet multiples (protocol, section 8): plain text before the first LF waits one quiet time, all else four.
 pub const PATIENT_QUIETS: u32 = 4;
@@ -176,6 +213,7 @@ pub const MAX_STOP_TIME: Duration = Duration::from_millis(600);
 /// The part of [`MAX_STOP_TIME`] in which what has arrived is answered.
 pub const MAX_DRAIN_TIME: Duration = Duration::from_millis(300);
 
+const _: () = assert!(SOURCES.is_multiple_of(32 * SOURCE_ROW));
 const _: () = assert!(SESSION_WINDOW >= 2 * COURIER_UNDER_WAY as u64, "twice what may be under way");
 const _: () = assert!(KEYED_LINGER.as_secs() > 2 * NONCE_PERIOD.as_secs(), "no nonce outlives its session");
 const _: () = assert!(REPLY_BYTES < LIST_BYTES && LIST_BYTES < REPLY_DATAGRAM_BYTES);

@@ -35,6 +35,8 @@ pub const ANSWERS: usize = 1000;
 pub const TCP_CONNECTIONS: RangeInclusive<usize> = 1..=100_000;
 /// Plain texts answered per address and second: the upper end is more than one core answers.
 pub const TEXT_PER_SECOND: RangeInclusive<u32> = 1..=1_000_000;
+/// How long a TCP connection may take for its first line: who types it needs some seconds.
+pub const FIRST_LINE: RangeInclusive<Duration> = SECOND..=DAY;
 /// When a silent TCP guest is closed.
 pub const GUEST_IDLE: RangeInclusive<Duration> = SECOND..=WEEK;
 /// Unread bytes of one TCP client: room for a pipe's worth at least; 64 such clients take 1 GiB at most.
@@ -61,8 +63,6 @@ pub const ANNOUNCE_EVERY: RangeInclusive<Duration> = SECOND..=DAY;
 
 /// Most entries of `access.networks`: each datagram is held against all of them.
 pub const NETWORKS: usize = 256;
-/// Requests per address and second; 0 stands for no limit. The upper end is more than any machine answers.
-pub const REQUESTS_PER_SECOND: RangeInclusive<u32> = 0..=10_000_000;
 
 /// Hexadecimal digits of a code's secret: 16 bytes are beyond guessing; more than a block of the hash adds nothing.
 pub const SECRET_DIGITS: RangeInclusive<usize> = 32..=128;

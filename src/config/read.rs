@@ -56,6 +56,7 @@ fn limits(section: &mut Section<'_, '_>, limits: &mut Limits) {
     let per_address = &mut limits.tcp_connections_per_address;
     section.set("tcp_connections_per_address", per_address, number(ranges::TCP_CONNECTIONS));
     section.set("text_per_second", &mut limits.text_per_second, number(ranges::TEXT_PER_SECOND));
+    section.set("first_line", &mut limits.first_line, duration_or_never(ranges::FIRST_LINE));
     section.set("guest_idle", &mut limits.guest_idle, duration_or_never(ranges::GUEST_IDLE));
     section.set("unread_bytes", &mut limits.unread_bytes, number(ranges::UNREAD_BYTES));
     section.set("values", &mut limits.values, number(ranges::VALUES));
@@ -88,7 +89,8 @@ fn state(section: &mut Section<'_, '_>, state: &mut State) {
 fn access(section: &mut Section<'_, '_>, access: &mut Access) {
     section.set("networks", &mut access.networks, value::networks);
     section.set("guests", &mut access.guests, value::guests);
-    section.set("requests_per_second", &mut access.requests_per_second, value::rate_or_unlimited);
+    section.set("requests_per_second", &mut access.requests_per_second, value::count_or_zero);
+    section.set("burst", &mut access.burst, value::count_or_zero);
     section.set("keys_file", &mut access.keys_file, value::path_or_empty);
     section.set("required", &mut access.required, value::boolean);
 }

@@ -66,6 +66,9 @@ pub struct Limits {
     pub tcp_connections_per_address: usize,
     /// Most plain texts over UDP that are answered per source address and second.
     pub text_per_second: u32,
+    /// When a TCP connection that has begun its first line and not completed it is closed; `None`: never.
+    #[serde(serialize_with = "print::duration_or_never")]
+    pub first_line: Option<Duration>,
     /// When a TCP connection that is silent and has not joined is closed; `None`: never.
     #[serde(serialize_with = "print::duration_or_never")]
     pub guest_idle: Option<Duration>,
@@ -155,6 +158,9 @@ pub struct Access {
     /// Most requests per source address and second; `None`: no limit.
     #[serde(serialize_with = "print::count_or_zero")]
     pub requests_per_second: Option<NonZeroU32>,
+    /// Most of them at once; `None`: as many as in a second.
+    #[serde(serialize_with = "print::count_or_zero")]
+    pub burst: Option<NonZeroU32>,
     /// The file with the clients' keys, an absolute path.
     #[serde(serialize_with = "print::path_or_empty")]
     pub keys_file: Option<PathBuf>,
@@ -229,6 +235,7 @@ impl Default for Limits {
             tcp_connections: 1000,
             tcp_connections_per_address: 250,
             text_per_second: 200,
+            first_line: Some(Duration::from_mins(1)),
             guest_idle: Some(hour),
             unread_bytes: 262_144,
             values: 10_000,
@@ -269,7 +276,8 @@ impl Default for Access {
         Self {
             networks: Networks::Local,
             guests: Guests::All,
-            requests_per_second: None,
+            requests_per_second: NonZeroU32::new(50_000),
+            burst: None,
             keys_file: None,
             required: false,
             keys: Keys::default(),

@@ -182,6 +182,7 @@ fn some_config() -> impl Strategy<Value = Config> {
             config.limits.guest_idle = times.1.map(Duration::from_millis);
             config.broadcast.announce_every = times.1.map(Duration::from_millis);
             config.access.requests_per_second = NonZeroU32::new(times.2);
+            config.access.burst = NonZeroU32::new(times.2 / 2);
             let (networks, guests, path, required) = access;
             config.access.networks = networks.map_or(Networks::Local, |list| {
                 let network =

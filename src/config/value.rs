@@ -16,11 +16,11 @@ use toml::de::DeValue;
 
 use super::duration::{format_duration, parse_duration};
 use super::finding::quoted;
-use super::ranges::{ANSWERS, NETWORKS, REQUESTS_PER_SECOND, TEXT_BYTES};
+use super::ranges::{ANSWERS, NETWORKS, TEXT_BYTES};
 use super::section::{Faults, Value, described, meant};
 use super::settings::{Directory, Guests};
 use crate::hub::{Networks, TextReply};
-use crate::limits::HUB_NAME_BYTES;
+use crate::limits::{HUB_NAME_BYTES, REQUESTS_PER_SECOND};
 use crate::names::Code;
 use crate::wire::{Message, WORDS, Word};
 
@@ -263,9 +263,9 @@ fn path(value: &Value<'_>, faults: &mut Faults, empty: &str) -> Option<Option<Pa
     }
 }
 
-/// A rate, or 0 (`None`) for no limit.
-#[expect(clippy::option_option, reason = "the outer says wrong, the inner says no limit")]
-pub(super) fn rate_or_unlimited(value: &Value<'_>, faults: &mut Faults) -> Option<Option<NonZeroU32>> {
+/// A number of requests, or 0 (`None`) for no bound of its own.
+#[expect(clippy::option_option, reason = "the outer says wrong, the inner says none")]
+pub(super) fn count_or_zero(value: &Value<'_>, faults: &mut Faults) -> Option<Option<NonZeroU32>> {
     number_within(&REQUESTS_PER_SECOND, value, faults).map(NonZeroU32::new)
 }
 

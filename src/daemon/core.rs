@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
 use std::time::Instant;
 
+use ipnet::IpNet;
 use tokio::sync::Notify;
 
 use super::journal::EventLog;
@@ -255,6 +256,20 @@ pub(super) fn own_addresses(bound: &[SocketAddr]) -> Vec<SocketAddr> {
     own.sort_unstable();
     own.dedup();
     own
+}
+
+/// The networks that this machine is on.
+pub(super) fn attached_networks() -> Vec<IpNet> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    let network = |interface: &if_addrs::Interface| match &interface.addr {
+        if_addrs::IfAddr::V4(v4) => IpNet::new(v4.ip.into(), v4.prefixlen),
+        if_addrs::IfAddr::V6(v6) => IpNet::new(v6.ip.into(), v6.prefixlen),
+    };
+    let networks = interfaces.iter().filter_map(|interface| network(interface).ok());
+    let mut attached: Vec<IpNet> = networks.map(|network| network.trunc()).collect();
+    attached.sort_unstable();
+    attached.dedup();
+    attached
 }
 
 /// The peer's address; its IPv6 flow is no part of who it is.

@@ -17,8 +17,9 @@ use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bind::{self, Bound, Wanted};
-use super::core::{Core, Shared, own_addresses};
+use super::core::{Core, Shared, attached_networks, own_addresses};
 use super::descriptors::{self, Name};
+use super::drops::Drops;
 use super::files::Loaded;
 use super::handover;
 use super::options::{Options, Task, usage};
@@ -241,6 +242,7 @@ impl Daemon {
             settings.port = served.address.port();
         }
         settings.own = own_addresses(&bound);
+        settings.attached = attached_networks();
         self.shared.borrow_mut().reconfigure(settings);
     }
 
@@ -259,6 +261,7 @@ impl Daemon {
         alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let rearm = Rc::clone(&self.shared.borrow().rearm);
         let (mut summary, mut since) = (self.summary(), alive.tick().await);
+        let mut drops = Drops::new(since);
         systemd::alive(&summary, &summary, Duration::ZERO);
         loop {
             let wake = self.arm();
@@ -284,6 +287,9 @@ impl Daemon {
                 now = alive.tick() => {
                     let next = self.summary();
                     systemd::alive(&summary, &next, now - since);
+                    if let Some(lost) = drops.to_tell(now, next.counters.dropped) {
+                        tracing::warn!("{lost} datagrams were lost: more came than could be read (dropped= in STATS)");
+                    }
                     (summary, since) = (next, now);
                 }
             }

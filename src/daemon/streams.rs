@@ -1,10 +1,12 @@
 //! The table of connections: what is still to be written to each, and what waits until then.
 
+use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::hub::Conn;
 
@@ -47,6 +49,8 @@ pub(super) struct Stream {
     pub(super) kept: Kept,
     /// Whether the peer has been sent the start of a line whose rest is in `out`.
     pub(super) is_cut: bool,
+    /// Since when the peer has taken nothing of `out`.
+    pub(super) stalled: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +83,8 @@ pub(super) struct Streams {
     pub(super) changed: Vec<Conn>,
     /// Nothing more is read: the next run does.
     pub(super) frozen: bool,
+    /// How many linger after their end.
+    pub(super) lingering: Rc<Cell<usize>>,
 }
 
 impl Streams {
@@ -92,6 +98,7 @@ impl Streams {
             unread_bytes,
             changed: Vec::new(),
             frozen: false,
+            lingering: Rc::default(),
         }
     }
 
@@ -122,6 +129,7 @@ impl Streams {
                 state: State::Open,
                 kept: Kept::No,
                 is_cut: false,
+                stalled: None,
             });
         }
         conn
@@ -221,6 +229,10 @@ impl Stream {
             && self.out.len() < HIGH_WATER_BYTES
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is a shell: how long a peer takes nothing is its own time"
+    )]
     pub(super) fn write(&mut self) {
         while !self.out.is_empty() && self.state != State::Broken {
             match self.io.try_write(&self.out) {
@@ -228,8 +240,12 @@ impl Stream {
                     let last = written.checked_sub(1).and_then(|at| self.out.get(at));
                     self.is_cut = written < self.out.len() && last != Some(&b'\n');
                     self.out.drain(..written);
+                    self.stalled = None;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stalled.get_or_insert_with(Instant::now);
+                    return;
+                }
                 Err(_) => self.state = State::Broken,
             }
         }

@@ -1,5 +1,6 @@
 //! TCP: one small task a connection waits for the kernel; what is to be written gathers until a turn ends.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::pin::pin;
@@ -9,11 +10,13 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::core::{Core, Shared, without_flow};
 use super::keeper::Reopened;
 use super::streams::{State, Stream};
 use crate::hub::{Conn, Input};
+use crate::limits::{LINGERING, UNREAD_TIME};
 use crate::moment::Moment;
 
 /// How long a connection that is closed still listens, so that its peer gets what was last sent.
@@ -130,14 +133,22 @@ async fn serve(shared: Shared, Reopened { conn, io, wake }: Reopened) {
             }
             Next::End(ending) => {
                 shared.borrow_mut().forget(conn);
-                if let Ending::Linger = ending {
+                if let Ending::Linger = ending
+                    && let Some(_one_more) = Lingering::begin(&shared)
+                {
                     linger(&io).await;
                 }
                 return;
             }
         };
+        let stalled = shared.borrow_mut().streams.get_mut(conn).and_then(|stream| stream.stalled);
         let ready = tokio::select! {
             ready = io.ready(interest) => ready,
+            () = patience(stalled), if stalled.is_some() => {
+                tracing::info!("a connection from {} is closed: it does not read", peer(&io));
+                shared.borrow_mut().end(conn, "does not read");
+                continue;
+            }
             () = wake.notified() => continue,
             () = &mut grown_up, if is_young => {
                 is_young = false;
@@ -160,6 +171,37 @@ async fn serve(shared: Shared, Reopened { conn, io, wake }: Reopened) {
                 tokio::task::yield_now().await;
             }
         }
+    }
+}
+
+/// Waits until a peer has taken nothing for too long.
+async fn patience(stalled: Option<Instant>) {
+    if let Some(since) = stalled {
+        tokio::time::sleep_until(since + UNREAD_TIME).await;
+    }
+}
+
+fn peer(io: &TcpStream) -> String {
+    io.peer_addr().map_or_else(|_| "nowhere".to_owned(), |from| from.to_string())
+}
+
+/// One of the connections that linger; they are counted, since each holds a descriptor.
+struct Lingering(Rc<Cell<usize>>);
+
+impl Lingering {
+    /// Counts one more, if there may be more.
+    fn begin(shared: &Shared) -> Option<Self> {
+        let count = Rc::clone(&shared.borrow().streams.lingering);
+        (count.get() < LINGERING).then(|| {
+            count.set(count.get() + 1);
+            Self(count)
+        })
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
     }
 }
 

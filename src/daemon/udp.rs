@@ -1,5 +1,6 @@
 //! UDP: datagrams come in batches and leave in batches, from the address that they were sent to.
 
+use std::cell::Cell;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -32,6 +33,8 @@ pub(super) struct Socket {
     /// Whether it listens on all addresses, so that each datagram must tell which it was sent to.
     wildcard: bool,
     is_v4: bool,
+    /// How many datagrams the kernel had no room for, as it last said; it counts in 32 bits and begins anew.
+    dropped: Cell<u32>,
 }
 
 /// All UDP sockets, and what they share.
@@ -59,6 +62,8 @@ impl Sockets {
             // Specific sockets need it too: for the interface of link-local peers, and to know multicast.
             setsockopt(&io, sockopt::Ipv6RecvPacketInfo, &true)?;
         }
+        // Best effort: without it nobody is told what the kernel has dropped.
+        let _ = setsockopt(&io, sockopt::RxqOvfl, &1);
         let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let index = u16::try_from(free).map_err(io::Error::other)?;
         // Writability is not asked for: its edge would wake the hub once more for each reply that is read.
@@ -67,7 +72,8 @@ impl Sockets {
             reason = "std's socket keeps its descriptor, and that is all the successor asks; safe code cannot call it"
         )]
         let io = AsyncFd::with_interest(io, Interest::READABLE)?;
-        let socket = Rc::new(Socket { io, index, port: local.port(), wildcard, is_v4 });
+        let socket =
+            Rc::new(Socket { io, index, port: local.port(), wildcard, is_v4, dropped: Cell::new(0) });
         if free == self.slots.len() {
             self.slots.push(None);
         }
@@ -172,6 +178,7 @@ impl Core {
         buffer: &mut [u8],
     ) -> io::Result<usize> {
         let mut arrived = [const { None }; BATCH];
+        let mut last_dropped = None;
         {
             let mut slices = buffer.chunks_mut(UDP_DATAGRAM_BYTES).map(|room| [IoSliceMut::new(room)]);
             let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
@@ -179,8 +186,21 @@ impl Core {
             let flags = MsgFlags::MSG_DONTWAIT;
             let results = recvmmsg(socket.io.as_raw_fd(), &mut headers.0, slices.iter_mut(), flags, None)?;
             for (slot, message) in arrived.iter_mut().zip(results) {
-                let info = message.cmsgs().ok().and_then(|mut cmsgs| cmsgs.next());
+                let mut info = None;
+                for cmsg in message.cmsgs().into_iter().flatten() {
+                    if let ControlMessageOwned::RxqOvfl(dropped) = cmsg {
+                        last_dropped = Some(dropped);
+                    } else {
+                        info = Some(cmsg);
+                    }
+                }
                 *slot = Some((message.bytes, message.address, info));
+            }
+        }
+        if let Some(dropped) = last_dropped {
+            let more = dropped.wrapping_sub(socket.dropped.replace(dropped));
+            if more > 0 {
+                self.hub.note_dropped(now, more.into());
             }
         }
         let mut count = 0;
@@ -203,7 +223,7 @@ struct Headers(MultiHeaders<SockaddrStorage>);
 
 impl Headers {
     fn new() -> Self {
-        Self(MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(in6_pktinfo))))
+        Self(MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(in6_pktinfo, u32))))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use super::access::Access;
+use super::access::{Access, Arrival};
 use super::actions::{Action, Actions, Target, Via};
 use super::brake::Brake;
 use super::journal::Mark;
@@ -21,6 +21,8 @@ pub(super) const TOO_LONG: Refusal =
     Refusal::new(ErrorName::TooLong, "more bytes or lines than allowed (limits.max_message_bytes)");
 const OVER_BUDGET: Refusal =
     Refusal::new(ErrorName::Busy, "too much was sent to your address, try in a second");
+const OVER_RATE: Refusal =
+    Refusal::new(ErrorName::Busy, "your address asks too often (access.requests_per_second), slow down");
 const TOO_MUCH: Refusal =
     Refusal::new(ErrorName::Busy, "this datagram asks for too much at once, send less in one");
 const GUESTS: Refusal = Refusal::new(ErrorName::Denied, "not for guests here (access.guests), JOIN first");
@@ -46,8 +48,15 @@ impl Hub {
         if let Some(client) = place.and_then(|place| self.clients.get_mut(place)) {
             client.heard = now;
         }
-        self.access.received(now, from.ip(), bytes.len());
+        let arrival = self.access.arrives(now, &self.settings, from.ip(), bytes.len(), place.is_some());
         let mut asker = Asker::new(now, target, from, place);
+        if arrival != Arrival::Served {
+            self.counters.rate_dropped += 1;
+            if arrival == Arrival::Told && !to_many {
+                self.tell_rate(&asker, bytes, out);
+            }
+            return;
+        }
         match datagram(bytes, self.settings.max_message_bytes) {
             Datagram::Lines(lines) => self.lines(&mut asker, lines, to_many, out),
             Datagram::Text(text) => self.text_datagram(&asker, text, out),
@@ -61,8 +70,20 @@ impl Hub {
         }
     }
 
+    /// Tells an address that it asks too often, in answer to the first request of a datagram; plain text is dropped.
+    fn tell_rate(&mut self, asker: &Asker, bytes: &[u8], out: &mut Actions) {
+        let Datagram::Lines(mut lines) = datagram(bytes, self.settings.max_message_bytes) else { return };
+        let Some(Message::Request(request)) = lines.next() else { return };
+        if !request.is_ack() {
+            let refusal = self.refused(asker.from, OVER_RATE, out);
+            self.reply_alone(asker, out, |_, replies| {
+                Reply::begin(replies, request.tag.as_ref()).finish(replies, Err(refusal), request.end);
+            });
+        }
+    }
+
     fn text_datagram(&mut self, asker: &Asker, text: &[u8], out: &mut Actions) {
-        if !self.access.text(asker.now, asker.address(), self.settings.text_per_second) {
+        if !self.access.text(asker.now, asker.from, text, self.settings.text_per_second) {
             self.counters.texts_dropped += 1;
             return;
         }
@@ -87,9 +108,11 @@ impl Hub {
         let mut replies = core::mem::take(&mut self.replies);
         let mut reserved = out.reserve();
         let mut any = false;
+        let mut count = 0_u32;
         let brake = Brake::new(out, self.steps, DATAGRAM_TURN_BYTES);
         for message in lines {
             let start = replies.len();
+            count += 1;
             let held = brake.holds(out, self.steps, replies.len());
             if !self.line(asker, &message, to_many, held, &mut replies, out) {
                 continue;
@@ -105,6 +128,7 @@ impl Hub {
         if any {
             self.flush(asker, reserved, &replies, out);
         }
+        self.access.owes(asker.now, &self.settings, asker.address(), count.saturating_sub(1));
         self.recycle(replies);
     }
 
@@ -117,7 +141,7 @@ impl Hub {
 
     /// Puts replies into the place that was kept for them, if their address may be sent so much.
     fn flush(&mut self, asker: &Asker, reserved: usize, replies: &[u8], out: &mut Actions) {
-        let range = if self.access.send(asker.now, asker.address(), replies.len()) {
+        let range = if self.may_send(asker.now, asker.from, replies.len()) {
             Some(out.fill(reserved, asker.target, replies))
         } else {
             self.counters.over_budget += 1;

@@ -7,6 +7,7 @@
 mod batch;
 mod held;
 
+use core::net::SocketAddr;
 use core::ops::Range;
 
 use batch::{Batch, refuse};
@@ -363,7 +364,13 @@ impl Journal {
     }
 
     /// The batch could not be committed. Whoever waits is told so; only pushes, which nobody waits for, stay.
-    pub(super) fn failed(&mut self, now: Moment, out: &mut Actions) {
+    /// What is said then may be longer than what was to be said: `may_send` is asked about that.
+    pub(super) fn failed(
+        &mut self,
+        now: Moment,
+        out: &mut Actions,
+        mut may_send: impl FnMut(SocketAddr, usize) -> bool,
+    ) {
         if self.way != Way::Committing {
             return;
         }
@@ -375,7 +382,7 @@ impl Journal {
                 if matches!(action, Action::Send { push: true, .. }) {
                     batch.list.push(action);
                 } else {
-                    refuse(batch, action, out);
+                    refuse(batch, action, &mut may_send, out);
                 }
             }
             batch.marks.clear();

@@ -71,6 +71,8 @@ impl Hub {
             ("texts_dropped", counters.texts_dropped),
             ("over_budget", counters.over_budget),
             ("strangers", counters.strangers),
+            ("rate_dropped", counters.rate_dropped),
+            ("dropped", counters.dropped),
             ("kept", counters.kept),
             ("commits", counters.commits),
             ("disk_errors", counters.disk_errors),

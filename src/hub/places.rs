@@ -69,7 +69,7 @@ impl Hub {
     pub fn resume(&mut self, now: Moment, streams: &[Resumed<'_>], out: &mut Actions) {
         let start = out.position();
         for stream in streams {
-            if self.settings.networks.contains(stream.from.ip()) {
+            if self.settings.answers(stream.from.ip()) {
                 self.reopened(now, stream);
             } else {
                 self.counters.strangers += 1;
@@ -104,7 +104,7 @@ impl Hub {
                 self.streams.id(stream.conn)?;
                 (Target::Tcp(stream.conn), stream.from)
             }
-            Spot::Udp { to, .. } if !self.settings.networks.contains(to.ip()) => return None,
+            Spot::Udp { to, .. } if !self.settings.answers(to.ip()) => return None,
             Spot::Udp { to, local, port, interface } => {
                 let to = with_scope(to, interface);
                 (Target::Udp { to, via: Via { socket: u16::MAX, port, local, interface } }, to)

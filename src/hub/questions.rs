@@ -139,7 +139,7 @@ impl Hub {
         };
         match (awaited, target) {
             (Some(conn), _) => out.list.push(Action::Answer { conn, question: number, range }),
-            (None, Target::Udp { to, .. }) if !self.access.send(now, to.ip(), range.len()) => {
+            (None, Target::Udp { to, .. }) if !self.may_send(now, to, range.len()) => {
                 self.counters.over_budget += 1;
             }
             (None, _) => out.list.push(Action::Send { target, range, push: false }),

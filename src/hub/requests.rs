@@ -166,7 +166,7 @@ impl Hub {
     /// Whether a push of so many bytes may be sent, as far as the address goes; it then counts as sent.
     pub(super) fn may_leave(&mut self, now: Moment, target: Target, bytes: usize) -> bool {
         if let Target::Udp { to, .. } = target
-            && (self.access.is_over_budget(now, to.ip()) || !self.access.send(now, to.ip(), bytes))
+            && (self.access.is_over_budget(now, to.ip()) || !self.may_send(now, to, bytes))
         {
             self.counters.over_budget += 1;
             return false;
@@ -211,12 +211,12 @@ impl Hub {
             }
             Joined::Same(place) => place,
             Joined::Moved(place, old_target, old_end) => {
-                let mut moved = Fanout::new(out, push::moved);
                 match before.and_then(|before| before.session) {
-                    None => moved.send(out, old_target, old_end),
+                    None => self.tell_moved(asker.now, old_target, old_end, out),
                     // It is the client itself that has moved.
                     same if same == asker.session => {}
                     Some(old) => {
+                        let moved = Fanout::new(out, push::moved);
                         self.push_sealed(asker.now, (old, old_target, old_end), moved.body(), out);
                     }
                 }
@@ -248,6 +248,18 @@ impl Hub {
             self.advance(asker.now, mailbox, out);
         }
         Ok(())
+    }
+
+    /// Tells an old place that its client is elsewhere now, unless its address has had enough: a flood of moves must not
+    /// become one of these.
+    fn tell_moved(&mut self, now: Moment, target: Target, end: End, out: &mut Actions) {
+        let mut fanout = Fanout::new(out, push::moved);
+        match target {
+            Target::Udp { to, .. } if !self.may_send(now, to, fanout.len() + end.as_bytes().len()) => {
+                self.counters.over_budget += 1;
+            }
+            Target::Udp { .. } | Target::Tcp(_) => fanout.send(out, target, end),
+        }
     }
 
     /// Frees a place, with all that hangs on it; a mailbox stays.

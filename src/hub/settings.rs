@@ -1,6 +1,7 @@
 //! What an operator decides about the hub, as plain data.
 
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU32;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -24,24 +25,10 @@ pub enum TextReply {
 /// Whom the hub answers at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Networks {
-    /// Loopback, private and link-local addresses.
+    /// The networks that this machine is on, private and link-local ones, and loopback.
     Local,
     /// These networks.
     List(Vec<IpNet>),
-}
-
-impl Networks {
-    /// Whether an address lies within.
-    #[must_use]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self, address) {
-            (Self::Local, IpAddr::V4(v4)) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-            (Self::Local, IpAddr::V6(v6)) => {
-                v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local()
-            }
-            (Self::List(networks), address) => networks.iter().any(|network| network.contains(&address)),
-        }
-    }
 }
 
 /// Settings of the hub; each is explained in `config/pigeond.toml`.
@@ -53,6 +40,8 @@ pub struct Settings {
     pub port: u16,
     /// The hub's own sockets: a datagram from one of them is never answered.
     pub own: Vec<SocketAddr>,
+    /// The networks that this machine is on.
+    pub attached: Vec<IpNet>,
     pub clients_limit: usize,
     pub clients_idle: Duration,
     pub text_reply: TextReply,
@@ -65,6 +54,8 @@ pub struct Settings {
     pub text_per_second: u32,
     /// A stream with more pushes than this unread is closed; telling a watcher what is there takes half at most.
     pub unread_bytes: usize,
+    /// How long a connection may take for its first whole line; `None`: as long as it likes.
+    pub first_line: Option<Duration>,
     /// `None`: silent guests stay.
     pub guest_idle: Option<Duration>,
     pub values: usize,
@@ -81,12 +72,43 @@ pub struct Settings {
     pub mailboxes: usize,
     pub mailboxes_per_address: usize,
     pub networks: Networks,
+    /// Requests that each source address may make; `None`: no limit.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// How many of them at once; `None`: as many as in a second.
+    pub burst: Option<NonZeroU32>,
     /// What those may ask who have not joined; `None`: everything that needs no place.
     pub guests: Option<Vec<Word>>,
     /// Secrets of codes, and what each may do.
     pub keys: Keys,
     /// Whether only codes that have a secret may be joined under.
     pub keys_required: bool,
+}
+
+impl Settings {
+    /// Whether the hub answers an address at all.
+    #[must_use]
+    pub fn answers(&self, address: IpAddr) -> bool {
+        match &self.networks {
+            Networks::Local => self.is_local(address),
+            Networks::List(networks) => {
+                let address = address.to_canonical();
+                networks.iter().any(|network| network.contains(&address))
+            }
+        }
+    }
+
+    /// Whether an address lies in the local networks: loopback, private, link-local, or one that this machine is on.
+    /// From elsewhere, who sends need not be who it says. An IPv4 address in IPv6 clothes is an IPv4 address.
+    #[must_use]
+    pub fn is_local(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let always = match address {
+            IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+        };
+        // A network that holds every address says nothing about any.
+        always || self.attached.iter().any(|network| network.prefix_len() > 0 && network.contains(&address))
+    }
 }
 
 impl Default for Settings {
@@ -96,6 +118,7 @@ impl Default for Settings {
             version: env!("CARGO_PKG_VERSION"),
             port: limits::DEFAULT_PORT,
             own: Vec::new(),
+            attached: Vec::new(),
             clients_limit: 10,
             clients_idle: Duration::from_mins(5),
             text_reply: TextReply::Echo,
@@ -107,6 +130,7 @@ impl Default for Settings {
             tcp_connections_per_address: 250,
             text_per_second: 200,
             unread_bytes: 256 << 10,
+            first_line: Some(Duration::from_mins(1)),
             guest_idle: Some(Duration::from_hours(1)),
             values: 10_000,
             value_bytes: 16 << 20,
@@ -120,6 +144,8 @@ impl Default for Settings {
             mailboxes: 1000,
             mailboxes_per_address: 250,
             networks: Networks::Local,
+            requests_per_second: NonZeroU32::new(50_000),
+            burst: None,
             guests: None,
             keys: Keys::default(),
             keys_required: false,

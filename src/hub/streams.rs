@@ -1,5 +1,8 @@
 //! Streams: connections, their unfinished lines, and those that stay silent (protocol, sections 1 and 8).
 
+mod deadlines;
+mod room;
+
 use core::net::SocketAddr;
 use core::ops::ControlFlow;
 
@@ -21,15 +24,36 @@ pub(super) struct Connection {
     stream: Stream,
     /// What the stream held when it was last put back.
     rest: Rest,
+    opened: Moment,
     heard: Moment,
+    /// Whether it has completed a line.
+    has_spoken: bool,
+    /// When it began its first line.
+    began: Option<Moment>,
     quiet_due: Option<Moment>,
     silent_due: Option<Moment>,
+    first_due: Option<Moment>,
+    /// When it may be read from again.
+    allowed_due: Option<Moment>,
 }
 
 impl Connection {
     fn new(now: Moment, id: u64, from: SocketAddr) -> Self {
         let (stream, rest) = (Stream::default(), Rest::Nothing);
-        Self { id, from, stream, rest, heard: now, quiet_due: None, silent_due: None }
+        Self {
+            id,
+            from,
+            stream,
+            rest,
+            opened: now,
+            heard: now,
+            has_spoken: false,
+            began: None,
+            quiet_due: None,
+            silent_due: None,
+            first_due: None,
+            allowed_due: None,
+        }
     }
 }
 
@@ -38,6 +62,7 @@ impl Connection {
 pub(super) struct Streams {
     connections: Vec<Option<Connection>>,
     addresses: Tally,
+    silent: room::Silent,
     /// Whether somebody asks for the next.
     watched: bool,
     /// Those whose unfinished lines have changed.
@@ -46,7 +71,13 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn new(seed: u64) -> Self {
-        Self { connections: Vec::new(), addresses: Tally::new(seed), watched: false, changed: Vec::new() }
+        Self {
+            connections: Vec::new(),
+            addresses: Tally::new(seed),
+            silent: room::Silent::default(),
+            watched: false,
+            changed: Vec::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -64,6 +95,9 @@ impl Streams {
 
     fn insert(&mut self, conn: Conn, connection: Connection) {
         let index = conn.0 as usize;
+        if !connection.has_spoken {
+            self.silent.insert(conn, connection.from.ip(), connection.opened);
+        }
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
         }
@@ -75,6 +109,7 @@ impl Streams {
     fn remove(&mut self, conn: Conn) -> Option<Connection> {
         let connection = self.connections.get_mut(conn.0 as usize)?.take()?;
         self.addresses.remove(connection.from.ip());
+        self.silent.remove(conn, connection.from.ip(), connection.opened);
         Some(connection)
     }
 }
@@ -90,17 +125,17 @@ enum Cause<'a> {
 impl Hub {
     pub(super) fn opened(&mut self, now: Moment, conn: Conn, id: u64, from: SocketAddr, out: &mut Actions) {
         self.counters.connections += 1;
-        if !self.settings.networks.contains(from.ip()) {
+        if !self.settings.answers(from.ip()) {
             self.counters.strangers += 1;
             out.list.push(Action::Close(conn));
             return;
         }
-        let room = self.streams.len() < self.settings.tcp_connections;
-        if !room || !self.streams.addresses.add(from.ip(), self.settings.tcp_connections_per_address) {
+        if !self.has_room(now, from.ip(), out) {
             self.turn_away(out, conn, Refusal::new(ErrorName::Full, "too many connections, try later"));
             out.list.push(Action::Close(conn));
             return;
         }
+        self.streams.addresses.add(from.ip(), usize::MAX);
         self.streams.insert(conn, Connection::new(now, id, from));
         self.wake_stream(conn);
         if !self.settings.text_greeting.is_empty() {
@@ -109,24 +144,12 @@ impl Hub {
         }
     }
 
-    /// Sets anew when each connection is asked whether it is silent.
-    pub(super) fn wake_streams(&mut self) {
-        for (at, _) in (0..).zip(0..self.streams.connections.len()) {
-            self.wake_stream(Conn(at));
-        }
-    }
-
-    fn wake_stream(&mut self, conn: Conn) {
-        let Some(connection) = self.streams.get_mut(conn) else { return };
-        let silent = self.settings.guest_idle.map(|idle| connection.heard + idle);
-        self.timers.reset(&mut connection.silent_due, silent, Due::Silent(conn));
-    }
-
     /// A connection that outlived the hub before is here again; nobody is thrown out, even where a limit is now lower.
     pub(super) fn reopened(&mut self, now: Moment, resumed: &Resumed<'_>) {
         let &Resumed { conn, id, from, stream } = resumed;
         self.streams.addresses.add(from.ip(), usize::MAX);
-        self.streams.insert(conn, Connection::new(now, id, from));
+        // What it has said before is not known; it is not held against it.
+        self.streams.insert(conn, Connection { has_spoken: true, ..Connection::new(now, id, from) });
         self.wake_stream(conn);
         let stream = Stream::read(stream, self.settings.max_message_bytes);
         self.resume_stream(now, conn, stream);
@@ -161,6 +184,13 @@ impl Hub {
     pub(super) fn stream(&mut self, now: Moment, conn: Conn, bytes: &[u8], out: &mut Actions) {
         let Some(connection) = self.streams.get_mut(conn) else { return };
         connection.heard = now;
+        let from = connection.from.ip();
+        if let Some(until) = self.access.stream_waits(now, &self.settings, from) {
+            // Nothing more is read from it before, and so its peer must wait.
+            self.timers.reset(&mut connection.allowed_due, Some(until), Due::Allowed(conn));
+            out.list.push(Action::Hold { conn, bytes: bytes.len(), until_reply: true });
+            return;
+        }
         if self.journal.is_behind(conn, STREAM_TURN_BYTES) || self.asks.is_behind(conn, STREAM_TURN_BYTES) {
             out.list.push(Action::Hold { conn, bytes: bytes.len(), until_reply: true });
             return;
@@ -180,20 +210,6 @@ impl Hub {
         }
     }
 
-    /// A guest may have been silent too long; who has joined may be silent for ever.
-    pub(super) fn silent(&mut self, now: Moment, conn: Conn, out: &mut Actions) {
-        let joined = self.clients.at(Target::Tcp(conn).peer()).is_some();
-        let Some(connection) = self.streams.get_mut(conn) else { return };
-        connection.silent_due = None;
-        let Some(idle) = self.settings.guest_idle else { return };
-        if !joined && now.since(connection.heard) >= idle {
-            self.hang_up(now, conn, "silent", out);
-            return;
-        }
-        let due = if joined { now + idle } else { connection.heard + idle };
-        self.timers.reset(&mut connection.silent_due, Some(due), Due::Silent(conn));
-    }
-
     pub(super) fn closed(&mut self, now: Moment, conn: Conn, why: &'static str, out: &mut Actions) {
         if let Some(place) = self.clients.at(Target::Tcp(conn).peer()) {
             self.leave(now, place, why, out);
@@ -201,6 +217,8 @@ impl Hub {
         if let Some(mut connection) = self.streams.remove(conn) {
             self.timers.reset(&mut connection.quiet_due, None, Due::Quiet(conn));
             self.timers.reset(&mut connection.silent_due, None, Due::Silent(conn));
+            self.timers.reset(&mut connection.first_due, None, Due::FirstLine(conn));
+            self.timers.reset(&mut connection.allowed_due, None, Due::Allowed(conn));
         }
     }
 
@@ -216,7 +234,9 @@ impl Hub {
         let reserved = out.reserve();
         let max_bytes = self.settings.max_message_bytes;
         let brake = Brake::new(out, self.steps, STREAM_TURN_BYTES);
+        let mut lines = 0_u32;
         let mut answer = |frame: Frame<'_>| {
+            lines += 1;
             if !asker.closes {
                 self.frame(&mut asker, frame, &mut replies, out);
                 // What it asked may have cost it the connection, and with that the rest is not asked any more.
@@ -240,6 +260,7 @@ impl Hub {
             let range = out.fill(reserved, target, &replies);
             self.journal.replies_left(replies.len(), Some(&range));
         }
+        self.spoke(now, conn, from, lines);
         if held > 0 {
             out.list.push(Action::Hold { conn, bytes: held, until_reply: false });
         }
@@ -256,6 +277,20 @@ impl Hub {
         }
     }
 
+    /// Counts the lines that a connection has completed.
+    fn spoke(&mut self, now: Moment, conn: Conn, from: SocketAddr, lines: u32) {
+        self.access.stream_owes(now, &self.settings, from.ip(), lines);
+        let Some(connection) = self.streams.connections.get_mut(conn.0 as usize).and_then(Option::as_mut)
+        else {
+            return;
+        };
+        if lines > 0 && !core::mem::replace(&mut connection.has_spoken, true) {
+            connection.began = None;
+            self.timers.reset(&mut connection.first_due, None, Due::FirstLine(conn));
+            self.streams.silent.remove(conn, from.ip(), connection.opened);
+        }
+    }
+
     /// Puts the stream back and sets the deadline of what is unfinished in it.
     fn resume_stream(&mut self, now: Moment, conn: Conn, stream: Stream) {
         let due = match stream.patience() {
@@ -268,6 +303,11 @@ impl Hub {
         let changed = rest == Rest::Something || rest != before;
         connection.stream = stream;
         self.timers.reset(&mut connection.quiet_due, due, Due::Quiet(conn));
+        if rest == Rest::Something && !connection.has_spoken && connection.began.is_none() {
+            connection.began = Some(now);
+            let due = self.settings.first_line.map(|time| now + time);
+            self.timers.reset(&mut connection.first_due, due, Due::FirstLine(conn));
+        }
         if changed && self.streams.watched {
             self.streams.changed.push(conn);
         }

@@ -13,6 +13,10 @@ pub(super) enum Due {
     Quiet(Conn),
     /// A connection may have been silent too long.
     Silent(Conn),
+    /// A connection has taken too long for its first line.
+    FirstLine(Conn),
+    /// A connection that has asked too often may be read from again.
+    Allowed(Conn),
     /// A place over UDP may have been idle too long.
     Place(Slot),
     /// A session may have been idle too long.

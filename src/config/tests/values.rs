@@ -28,6 +28,7 @@ fn whole_numbers_end_at_their_bounds() {
         ("limits", "mailboxes_per_address", 1, 1_000_000),
         ("broadcast", "port", 1, 65_535),
         ("access", "requests_per_second", 0, 10_000_000),
+        ("access", "burst", 0, 10_000_000),
     ] {
         let set = |number: i64| format!("[{section}]\n{key} = {number}\n");
         assert!(good(&set(least)).to_toml().contains(&format!("\n{key} = {least}\n")), "{key}");
@@ -90,6 +91,8 @@ fn zero_means_never_only_where_that_makes_sense() {
     assert_eq!(good("limits.guest_idle = \"0\"").limits.guest_idle, None);
     assert_eq!(good("broadcast.announce_every = \"0s\"").broadcast.announce_every, None);
     assert_eq!(good("access.requests_per_second = 0").access.requests_per_second, None);
+    assert_eq!(good("").access.requests_per_second, NonZeroU32::new(50_000));
+    assert_eq!((good("").access.burst, good("access.burst = 9").access.burst), (None, NonZeroU32::new(9)));
     assert_eq!(good("access.requests_per_second = 1").access.requests_per_second, NonZeroU32::new(1));
     wrong_at("clients.idle = \"0\"", 1, 16, "from \"1s\" to \"7d\"");
     wrong_at("limits.guest_idle = \"x\"", 1, 21, "or \"0\" for never");

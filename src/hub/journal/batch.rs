@@ -1,8 +1,9 @@
 //! One batch: changes that become true together, and what may leave once they are kept.
 
+use core::net::SocketAddr;
 use core::ops::Range;
 
-use super::super::actions::{Action, Actions};
+use super::super::actions::{Action, Actions, Target};
 use crate::limits::{KEPT_ACTIONS, KEPT_BYTES};
 use crate::proof::Proof;
 use crate::wire::{End, ErrorName, Refusal};
@@ -62,19 +63,24 @@ impl Batch {
 }
 
 /// Sends a held reply with those parts replaced by the word that they are not kept which rest on its batch.
-pub(super) fn refuse(batch: &Batch, action: Action, out: &mut Actions) {
-    let range = match &action {
+pub(super) fn refuse(
+    batch: &Batch,
+    action: Action,
+    may_send: &mut impl FnMut(SocketAddr, usize) -> bool,
+    out: &mut Actions,
+) {
+    let counted = match &action {
         Action::Send { range, .. } | Action::Answer { range, .. } => range.clone(),
         Action::Close(_) | Action::Await { .. } | Action::Hold { .. } | Action::Nothing => {
             out.list.push(action);
             return;
         }
     };
-    let first = batch.marks.partition_point(|mark| mark.start < range.start);
+    let first = batch.marks.partition_point(|mark| mark.start < counted.start);
     let inside = batch.marks.get(first..).unwrap_or_default().iter();
     let slice = |range: Range<usize>| batch.bytes.get(range).unwrap_or_default();
-    let (start, mut at) = (out.bytes.len(), range.start);
-    for mark in inside.take_while(|mark| mark.start < range.end) {
+    let (start, mut at) = (out.bytes.len(), counted.start);
+    for mark in inside.take_while(|mark| mark.start < counted.end) {
         out.bytes.extend_from_slice(slice(at..mark.start + mark.tag));
         if let Some(seal) = mark.seal {
             out.bytes.truncate(out.bytes.len() - seal.len());
@@ -87,8 +93,15 @@ pub(super) fn refuse(batch: &Batch, action: Action, out: &mut Actions) {
         out.bytes.extend_from_slice(mark.end.as_bytes());
         at = mark.start + mark.length;
     }
-    out.bytes.extend_from_slice(slice(at..range.end));
+    out.bytes.extend_from_slice(slice(at..counted.end));
     let range = start..out.bytes.len();
+    if let Action::Send { target: Target::Udp { to, .. }, .. } = &action {
+        let more = range.len().saturating_sub(counted.len());
+        if more > 0 && !may_send(*to, more) {
+            out.bytes.truncate(start);
+            return;
+        }
+    }
     out.list.push(match action {
         Action::Send { target, push, .. } => Action::Send { target, range, push },
         Action::Answer { conn, question, .. } => Action::Answer { conn, question, range },
