@@ -239,7 +239,7 @@ fn every_table_is_read_by_plain_sql() {
         ),
         ("SELECT pattern FROM watch", &["room/*", "*"]),
         ("SELECT code || ' ' || address || ' ' || port FROM place", &["carl 192.168.1.17:9 10125"]),
-        ("SELECT version || ' ' || fold || ' ' || row_count FROM file", &["1 1 13"]),
+        ("SELECT version || ' ' || fold || ' ' || row_count FROM file", &["2 1 14"]),
         ("SELECT 'none' WHERE NOT EXISTS (SELECT * FROM batch)", &["none"]),
     ];
     for (sql, rows) in expected {
