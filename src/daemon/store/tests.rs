@@ -156,7 +156,7 @@ fn a_newer_file_is_refused_and_stays_as_it_is() {
     drop(connection);
     let before = fs::read(&file).unwrap();
     let refused = open(directory.path()).unwrap_err();
-    assert!(matches!(refused, OpenError::Newer { version: 7, known: 1, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::Newer { version: 7, known: 2, .. }), "{refused}");
     assert!(refused.to_string().contains("written by a newer pigeond"), "{refused}");
     assert_eq!(fs::read(&file).unwrap(), before);
     assert!(!beside(&file, ".bad").exists());
@@ -174,12 +174,12 @@ fn an_older_file_is_brought_up_step_by_step_and_a_step_that_fails_is_undone() {
             })
             .unwrap()
     };
-    assert_eq!(version(&connection), (1, 1));
-    let first = schema::MIGRATIONS[0];
+    assert_eq!(version(&connection), (2, 2));
+    let [first, second] = schema::MIGRATIONS else { panic!("another step: count it here") };
     let half = "ALTER TABLE value ADD COLUMN more ANY; INSERT INTO nowhere VALUES (1);";
     let step = "ALTER TABLE value ADD COLUMN since INTEGER NOT NULL DEFAULT 5;";
-    schema::migrate(&mut connection, &[first, step, half]).unwrap_err();
-    assert_eq!(version(&connection), (2, 2));
+    schema::migrate(&mut connection, &[first, second, step, half]).unwrap_err();
+    assert_eq!(version(&connection), (3, 3));
     let read = |column: &str| {
         connection.query_row(&format!("SELECT text, {column} FROM value"), [], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
@@ -187,8 +187,22 @@ fn an_older_file_is_brought_up_step_by_step_and_a_step_that_fails_is_undone() {
     };
     assert_eq!(read("since").unwrap(), ("1".to_owned(), 5));
     assert!(read("more").is_err());
-    assert!(schema::check(&connection, &[first, step]).is_ok());
-    assert!(matches!(schema::check(&connection, &[first]), Err(Trouble::Newer { version: 2, known: 1 })));
+    assert!(schema::check(&connection, &[first, second, step]).is_ok());
+    let older = schema::check(&connection, &[first, second]);
+    assert!(matches!(older, Err(Trouble::Newer { version: 3, known: 2 })));
+}
+
+#[test]
+fn a_file_without_keyed_sessions_is_read_by_a_hub_that_has_them() {
+    let directory = holding(&[value("a", b"1")]);
+    let file = directory.path().join(FILE);
+    let connection = Connection::open(&file).unwrap();
+    connection
+        .execute_batch("DROP TABLE keyed; PRAGMA user_version = 1; UPDATE file SET version = 1;")
+        .unwrap();
+    drop(connection);
+    let opened = open(directory.path()).unwrap();
+    assert_eq!(Model::of(&opened.state), Model::of(&batch(&[value("a", b"1")])));
 }
 
 #[test]
@@ -203,6 +217,7 @@ fn every_table_is_read_by_plain_sql() {
     };
     let expected: &[(&str, &[&str])] = &[
         ("SELECT uptime_ms || ' ' || next_id FROM clock", &["1000 4"]),
+        ("SELECT code || ' ' || nonce || ' ' || conn || ' ' || joined FROM keyed", &["anna abcd 7 2"]),
         (
             "SELECT key || '=' || text || ' by ' || maker FROM value WHERE typeof(text) = 'text'",
             &["a=20.5 by 192.168.1.17"],
@@ -224,7 +239,7 @@ fn every_table_is_read_by_plain_sql() {
         ),
         ("SELECT pattern FROM watch", &["room/*", "*"]),
         ("SELECT code || ' ' || address || ' ' || port FROM place", &["carl 192.168.1.17:9 10125"]),
-        ("SELECT version || ' ' || fold || ' ' || row_count FROM file", &["1 1 13"]),
+        ("SELECT version || ' ' || fold || ' ' || row_count FROM file", &["2 1 14"]),
         ("SELECT 'none' WHERE NOT EXISTS (SELECT * FROM batch)", &["none"]),
     ];
     for (sql, rows) in expected {
