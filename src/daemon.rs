@@ -4,11 +4,13 @@
 //! hands what came to the hub, and does what the hub says; `core::Core` is what they share.
 
 mod bind;
+mod broadcast;
 mod core;
 mod descriptors;
 mod files;
 mod handover;
 mod holder;
+mod interfaces;
 mod journal;
 mod keeper;
 mod options;

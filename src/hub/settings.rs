@@ -53,6 +53,13 @@ pub struct Settings {
     pub port: u16,
     /// The hub's own sockets: a datagram from one of them is never answered.
     pub own: Vec<SocketAddr>,
+    /// The networks that this machine is on.
+    pub attached: Vec<IpNet>,
+    /// Whether DISCOVER is answered.
+    pub discovery: bool,
+    /// `None`: the hub is never announced.
+    pub announce_every: Option<Duration>,
+    pub shout: bool,
     pub clients_limit: usize,
     pub clients_idle: Duration,
     pub text_reply: TextReply,
@@ -96,6 +103,10 @@ impl Default for Settings {
             version: env!("CARGO_PKG_VERSION"),
             port: limits::DEFAULT_PORT,
             own: Vec::new(),
+            attached: Vec::new(),
+            discovery: true,
+            announce_every: Some(Duration::from_secs(30)),
+            shout: false,
             clients_limit: 10,
             clients_idle: Duration::from_mins(5),
             text_reply: TextReply::Echo,
