@@ -4,12 +4,14 @@
 //! hands what came to the hub, and does what the hub says; `core::Core` is what they share.
 
 mod bind;
+mod broadcast;
 mod core;
 mod descriptors;
 mod drops;
 mod files;
 mod handover;
 mod holder;
+mod interfaces;
 mod journal;
 mod keeper;
 mod options;

@@ -5,6 +5,7 @@
 
 mod access;
 mod actions;
+mod air;
 mod asks;
 mod brake;
 mod change;
@@ -111,6 +112,7 @@ pub struct Counters {
     pub disk_errors: u64,
     pub written: u64,
     pub set_aside: u64,
+    pub broadcasts: u64,
 }
 
 /// How the hub is doing, in a line.
@@ -149,6 +151,7 @@ pub struct Hub {
     /// Who stood somewhere when the last hub on this state ended.
     absent: Vec<places::Absent>,
     timers: timers::Timers,
+    air: air::Air,
     counters: Counters,
     /// The replies to one input, until they leave together.
     replies: Vec<u8>,
@@ -180,6 +183,7 @@ impl Hub {
             streams: streams::Streams::new(seed),
             absent: Vec::new(),
             timers: timers::Timers::default(),
+            air: air::Air::default(),
             counters: Counters::default(),
             replies: Vec::new(),
             watchers: Vec::new(),
@@ -304,6 +308,7 @@ impl Hub {
         }
         self.wake_streams();
         self.wake_places();
+        self.wake_announcement();
     }
 
     /// When [`Self::tick`] should be called next; calling it earlier or more often is harmless.
@@ -327,6 +332,7 @@ impl Hub {
                 timers::Due::Mailbox(slot) => self.mailbox_due(now, slot),
                 timers::Due::Question(number) => self.question_due(now, number, out),
                 timers::Due::Keys => self.keys_due(now, out),
+                timers::Due::Announcement => self.announcement_due(now, out),
                 timers::Due::Save => self.journal.wake(),
             }
         }

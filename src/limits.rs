@@ -206,6 +206,22 @@ pub const SOCKETS: usize = 64;
 /// Longest name that the hub tells of itself, in bytes: INFO and HERE stay within [`REPLY_BYTES`].
 pub const HUB_NAME_BYTES: usize = 24;
 
+/// Longest text of a SHOUT, in bytes: it is one datagram that no network cuts.
+pub const SHOUT_BYTES: usize = REPLY_DATAGRAM_BYTES;
+
+/// How often one client may SHOUT, once it has used up [`SHOUT_BURST`]: everybody on the LAN must hear it.
+pub const SHOUT_EVERY: Duration = Duration::from_secs(1);
+/// How often one client may SHOUT in a row.
+pub const SHOUT_BURST: u32 = 5;
+
+/// How often all clients together may SHOUT, once they have used up [`SHOUTS_AT_ONCE`].
+pub const SHOUT_EVERY_IN_ALL: Duration = Duration::from_millis(100);
+/// How often all clients together may SHOUT in a row.
+pub const SHOUTS_AT_ONCE: u32 = 10;
+
+/// Least time between two announcements, however often the network changes.
+pub const ANNOUNCE_PAUSE: Duration = Duration::from_secs(1);
+
 /// How long the end may take, from the signal on: what has arrived is answered, and clients read their last
 /// replies. The exit is then well within a second.
 pub const MAX_STOP_TIME: Duration = Duration::from_millis(600);

@@ -190,9 +190,7 @@ fn guests_may_only_what_the_operator_lets_them() {
 fn what_this_version_does_not_do_is_refused_and_said() {
     let mut world = World::new();
     world.ask(1, b"JOIN ann");
-    for request in ["SHOUT hi", "DISCOVER", "JOIN ann abcd"] {
-        assert!(world.ask(1, request.as_bytes())[0].starts_with("ERR denied "), "{request}");
-    }
+    assert!(world.ask(1, b"JOIN ann abcd")[0].starts_with("ERR denied "));
     assert!(world.ask(1, b"#s.1.0123456789abcdef INC")[0].starts_with("#s.1 ERR denied "));
 }
 
@@ -389,6 +387,7 @@ fn a_stream_that_asks_for_too_much_at_once_gets_it_bit_by_bit() {
             | Action::Close(_)
             | Action::Await { .. }
             | Action::Answer { .. }
+            | Action::Broadcast { .. }
             | Action::Nothing => None,
         });
         requests.drain(..requests.len() - held.unwrap_or(0));

@@ -1,19 +1,19 @@
 //! What all tasks of the daemon share: the hub, its actions, and the sockets to do them with.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{SocketAddr, SocketAddrV6};
 use std::rc::Rc;
 use std::time::Instant;
 
-use ipnet::IpNet;
 use tokio::sync::Notify;
 
+use super::broadcast::Air;
 use super::journal::EventLog;
 use super::keeper::{Keeper, Names};
 use super::store::{Done, Writer};
 use super::streams::{Held, Streams};
 use super::udp::Sockets;
-use crate::hub::{Action, Actions, Hub, Input, Resumed, Settings, Target};
+use crate::hub::{Action, Actions, Hub, Input, Resumed, Target};
 use crate::limits::KEPT_BYTES;
 use crate::moment::Moment;
 
@@ -25,6 +25,7 @@ pub(super) struct Core {
     pub(super) hub: Hub,
     pub(super) udp: Sockets,
     pub(super) streams: Streams,
+    pub(super) air: Air,
     /// Keeps connections for the next run, where somebody does.
     pub(super) keeper: Option<Keeper>,
     pub(super) names: Names,
@@ -48,6 +49,7 @@ impl Core {
             hub,
             udp: Sockets::new(),
             streams: Streams::new(unread_bytes),
+            air: Air::default(),
             keeper: None,
             names: Names::default(),
             actions: Actions::default(),
@@ -90,12 +92,6 @@ impl Core {
         let now = self.now();
         self.hub.tick(now, &mut self.actions);
         self.perform();
-    }
-
-    /// New settings, from now on.
-    pub(super) fn reconfigure(&mut self, settings: Settings) {
-        self.streams.unread_bytes = settings.unread_bytes;
-        self.hub.reconfigure(settings);
     }
 
     /// Does what the hub wants done if that has become much.
@@ -205,6 +201,7 @@ impl Core {
                 | Action::Await { .. }
                 | Action::Answer { .. }
                 | Action::Nothing => {}
+                Action::Broadcast { range, .. } => self.air.send(actions.slice(range)),
             }
         }
         self.udp.send_all(&actions);
@@ -241,35 +238,6 @@ struct Saver {
     busy: bool,
     /// Whether it could not save the last one.
     failing: bool,
-}
-
-/// Where the hub itself could be heard from: its sockets' addresses, and for those that listen everywhere all
-/// addresses of this machine.
-pub(super) fn own_addresses(bound: &[SocketAddr]) -> Vec<SocketAddr> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    let addresses: Vec<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).collect();
-    let mut own = bound.to_vec();
-    for everywhere in bound.iter().filter(|bound| bound.ip().is_unspecified()) {
-        let same_family = addresses.iter().filter(|address| address.is_ipv4() == everywhere.is_ipv4());
-        own.extend(same_family.map(|&address| SocketAddr::new(address, everywhere.port())));
-    }
-    own.sort_unstable();
-    own.dedup();
-    own
-}
-
-/// The networks that this machine is on.
-pub(super) fn attached_networks() -> Vec<IpNet> {
-    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    let network = |interface: &if_addrs::Interface| match &interface.addr {
-        if_addrs::IfAddr::V4(v4) => IpNet::new(v4.ip.into(), v4.prefixlen),
-        if_addrs::IfAddr::V6(v6) => IpNet::new(v6.ip.into(), v6.prefixlen),
-    };
-    let networks = interfaces.iter().filter_map(|interface| network(interface).ok());
-    let mut attached: Vec<IpNet> = networks.map(|network| network.trunc()).collect();
-    attached.sort_unstable();
-    attached.dedup();
-    attached
 }
 
 /// The peer's address; its IPv6 flow is no part of who it is.

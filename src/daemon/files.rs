@@ -186,8 +186,8 @@ fn one_a_line(lines: &[impl fmt::Display]) -> String {
     lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// What the hub wants to know of the configuration. Its own addresses and its port are known only once its
-/// sockets are bound.
+/// What the hub wants to know of the configuration. Its own addresses, the networks that it is on and its port
+/// are known only once its sockets are bound.
 pub(super) fn settings(config: &Config) -> Settings {
     let Config { clients, text, limits, access, broadcast, .. } = config;
     Settings {
@@ -196,6 +196,9 @@ pub(super) fn settings(config: &Config) -> Settings {
         port: config.listen.port,
         own: Vec::new(),
         attached: Vec::new(),
+        discovery: broadcast.discovery,
+        announce_every: broadcast.announce_every,
+        shout: broadcast.shout,
         clients_limit: clients.limit,
         clients_idle: clients.idle,
         text_reply: text.reply.clone(),

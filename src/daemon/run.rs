@@ -17,13 +17,13 @@ use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bind::{self, Bound, Wanted};
-use super::core::{Core, Shared, attached_networks, own_addresses};
+use super::core::{Core, Shared};
 use super::descriptors::{self, Name};
 use super::drops::Drops;
 use super::files::Loaded;
 use super::handover;
 use super::options::{Options, Task, usage};
-use super::{files, journal, state, store, systemd, tcp, udp};
+use super::{files, interfaces, journal, state, store, systemd, tcp, udp};
 use crate::config::Config;
 use crate::hub::Summary;
 use crate::limits::SOCKETS;
@@ -204,7 +204,9 @@ impl Daemon {
         for (wanted, socket) in bound {
             daemon.serve_socket(wanted, socket).map_err(StartError::Serve)?;
         }
+        daemon.shared.borrow_mut().look_around(interfaces::View::now());
         daemon.configure_hub();
+        tokio::task::spawn_local(interfaces::watch(Rc::clone(&daemon.shared)));
         daemon.log_ports();
         daemon.resume(left.streams, left.tails.as_ref(), is_same);
         systemd::ready();
@@ -241,9 +243,7 @@ impl Daemon {
         if let Some((_, served)) = main {
             settings.port = served.address.port();
         }
-        settings.own = own_addresses(&bound);
-        settings.attached = attached_networks();
-        self.shared.borrow_mut().reconfigure(settings);
+        self.shared.borrow_mut().reconfigure(settings, &self.config.broadcast, bound);
     }
 
     fn log_ports(&self) {

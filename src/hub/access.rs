@@ -40,16 +40,20 @@ impl Access {
         Self { sources: Sources::new(seed), pressure: Pressure::default(), loops: Loops::new(seed) }
     }
 
-    /// Whether this address is answered at all: it lies in the networks, and is not one of the hub's own
-    /// sockets, whose datagrams would go round for ever.
-    pub(super) fn admits(settings: &Settings, from: SocketAddr, via: &Via) -> bool {
+    /// Whether this is one of the hub's own sockets, whose datagrams would go round for ever.
+    pub(super) fn is_own(settings: &Settings, from: SocketAddr, via: &Via) -> bool {
         let is_own = |own: &SocketAddr| {
             let everywhere = own.ip().is_unspecified() && own.is_ipv4() == from.is_ipv4();
             own.port() == from.port()
                 && (own.ip() == from.ip()
                     || (everywhere && (from.ip().is_loopback() || via.local == Some(from.ip()))))
         };
-        settings.answers(from.ip()) && !settings.own.iter().any(is_own)
+        settings.own.iter().any(is_own)
+    }
+
+    /// Whether this address is answered at all: it lies in the networks, and is not one of the hub's own sockets.
+    pub(super) fn admits(settings: &Settings, from: SocketAddr, via: &Via) -> bool {
+        settings.answers(from.ip()) && !Self::is_own(settings, from, via)
     }
 
     /// The kernel had no room for datagrams: until it has, each source gets less.

@@ -99,6 +99,13 @@ pub enum Action {
         /// Which bytes.
         range: Range<usize>,
     },
+    /// Send these bytes of [`Actions::bytes`] to everybody on the LAN, by a socket that hears nothing.
+    Broadcast {
+        /// Which bytes.
+        range: Range<usize>,
+        /// Whether a client wants it, as against an announcement of the hub.
+        shout: bool,
+    },
     /// Nothing after all.
     Nothing,
 }
@@ -112,13 +119,18 @@ impl Action {
             | Self::Hold { conn, .. }
             | Self::Await { conn, .. }
             | Self::Answer { conn, .. } => Some(conn),
-            Self::Send { target: Target::Udp { .. }, .. } | Self::Nothing => None,
+            Self::Send { target: Target::Udp { .. }, .. } | Self::Broadcast { .. } | Self::Nothing => None,
         }
+    }
+
+    /// Whether nobody waits for it as for a reply.
+    pub(super) fn is_push(&self) -> bool {
+        matches!(self, Self::Send { push: true, .. } | Self::Broadcast { .. })
     }
 
     /// Moves the bytes that it speaks of.
     pub(super) fn shift(&mut self, shift: impl Fn(usize) -> usize) {
-        if let Self::Send { range, .. } | Self::Answer { range, .. } = self {
+        if let Self::Send { range, .. } | Self::Answer { range, .. } | Self::Broadcast { range, .. } = self {
             *range = shift(range.start)..shift(range.end);
         }
     }
@@ -216,6 +228,12 @@ impl Actions {
     pub(super) fn reply(&mut self, target: Target, bytes: &[u8]) {
         let range = self.append(bytes);
         self.list.push(Action::Send { target, range, push: false });
+    }
+
+    /// Sends bytes to everybody on the LAN.
+    pub(super) fn broadcast(&mut self, bytes: &[u8], shout: bool) {
+        let range = self.append(bytes);
+        self.list.push(Action::Broadcast { range, shout });
     }
 
     fn append(&mut self, bytes: &[u8]) -> Range<usize> {

@@ -189,7 +189,11 @@ impl Asks {
                     self.queue(conn, Part::Bytes(bytes));
                 }
                 Action::Close(conn) if self.queues.contains_key(&conn) => self.queue(conn, Part::Close),
-                Action::Send { .. } | Action::Close(_) | Action::Hold { .. } | Action::Nothing => {
+                Action::Send { .. }
+                | Action::Close(_)
+                | Action::Hold { .. }
+                | Action::Broadcast { .. }
+                | Action::Nothing => {
                     out.list.push(action);
                 }
             }

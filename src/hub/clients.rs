@@ -6,6 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use super::actions::{Peer, Target};
+use super::air::Bucket;
 use super::directory::{Directory, Slot};
 use crate::limits::{MOVES, MOVES_PERIOD};
 use crate::moment::Moment;
@@ -29,6 +30,8 @@ pub(super) struct Client {
     pub(super) heard: Moment,
     /// When it is to be asked whether it is idle.
     pub(super) due: Option<Moment>,
+    /// What it has shouted.
+    pub(super) shouts: Bucket,
     /// How often the code moved since `moves_since`.
     moves: u32,
     moves_since: Moment,
@@ -125,6 +128,7 @@ impl Clients {
                 session: None,
                 heard: now,
                 due: None,
+                shouts: Bucket::default(),
                 moves: 0,
                 moves_since: now,
             };

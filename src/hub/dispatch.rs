@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use super::access::{Access, Arrival};
 use super::actions::{Action, Actions, Target, Via};
+use super::air::is_here;
 use super::brake::Brake;
 use super::journal::Mark;
 use super::keyed::Standing;
@@ -38,6 +39,10 @@ impl Hub {
         bytes: &[u8],
         out: &mut Actions,
     ) {
+        if Access::is_own(&self.settings, from, &via) {
+            // A broadcast of the hub's own comes back to it.
+            return;
+        }
         self.counters.datagrams += 1;
         if !Access::admits(&self.settings, from, &via) {
             self.counters.strangers += 1;
@@ -59,6 +64,8 @@ impl Hub {
         }
         match datagram(bytes, self.settings.max_message_bytes) {
             Datagram::Lines(lines) => self.lines(&mut asker, lines, to_many, out),
+            // What a hub says of itself to everybody is for those who look for one.
+            Datagram::Text(text) if to_many && is_here(text) => {}
             Datagram::Text(text) => self.text_datagram(&asker, text, out),
             Datagram::TooLong(_) if to_many => {}
             Datagram::TooLong(end) => {
@@ -161,7 +168,7 @@ impl Hub {
         out: &mut Actions,
     ) -> bool {
         let request = match message {
-            Message::Text(_) if held => return false,
+            Message::Text(text) if held || (to_many && is_here(text)) => return false,
             Message::Text(text) => {
                 self.text(text, replies);
                 return true;
@@ -169,7 +176,7 @@ impl Hub {
             Message::Request(request) => request,
         };
         // What is sent to everybody may ask who is there, and nothing else.
-        if to_many && !matches!(request.command, Ok(Command::Ping { .. } | Command::Discover)) {
+        if to_many && !self.is_for_many(request) {
             return false;
         }
         let refusal = if held {
@@ -190,6 +197,15 @@ impl Hub {
             return true;
         }
         false
+    }
+
+    /// Whether a request may be sent to everybody.
+    fn is_for_many(&self, request: &Request<'_>) -> bool {
+        match request.command.map(|command| command.word()) {
+            Ok(Word::Ping) => true,
+            Ok(Word::Discover) => self.settings.discovery,
+            Ok(_) | Err(_) => false,
+        }
     }
 
     /// Answers plain text, its end included.

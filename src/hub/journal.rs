@@ -240,18 +240,18 @@ impl Journal {
             // What goes to a connection that something is held for already keeps its order.
             let is_behind = action.conn().is_some_and(|conn| self.held.has_replies(conn));
             let waits = match action {
-                Action::Send { push: true, .. } => holds_pushes,
+                Action::Send { push: true, .. } | Action::Broadcast { shout: true, .. } => holds_pushes,
                 Action::Send { .. } | Action::Await { .. } | Action::Answer { .. } => {
                     self.holds_all() || is_behind
                 }
                 Action::Close(_) => is_behind,
-                Action::Hold { .. } | Action::Nothing => false,
+                Action::Broadcast { shout: false, .. } | Action::Hold { .. } | Action::Nothing => false,
             };
             if waits {
                 let mut held = core::mem::replace(action, Action::Nothing);
                 held.shift(|at| at - from.bytes + base);
                 self.held.count(&held);
-                self.gathering.pushes += usize::from(matches!(held, Action::Send { push: true, .. }));
+                self.gathering.pushes += usize::from(held.is_push());
                 self.gathering.list.push(held);
                 any = true;
             }
@@ -379,7 +379,7 @@ impl Journal {
         for batch in [&mut self.under_way, &mut self.gathering] {
             batch.marks.sort_unstable_by_key(|mark| mark.start);
             for action in core::mem::take(&mut batch.list) {
-                if matches!(action, Action::Send { push: true, .. }) {
+                if action.is_push() {
                     batch.list.push(action);
                 } else {
                     refuse(batch, action, &mut may_send, out);

@@ -9,9 +9,6 @@ use crate::wire::{WORDS, Word};
 /// What stands behind a list that goes on.
 const MORE: &[u8] = b" +";
 
-/// Commands that this version refuses.
-const LATER: &[Word] = &[Word::Discover, Word::Shout];
-
 /// Room for names in a list: the rest is for [`MORE`] and the longest line end.
 const NAMES_BYTES: usize = LIST_BYTES - MORE.len() - b"\r\n".len();
 
@@ -73,6 +70,7 @@ impl Hub {
             ("strangers", counters.strangers),
             ("rate_dropped", counters.rate_dropped),
             ("dropped", counters.dropped),
+            ("broadcasts", counters.broadcasts),
             ("kept", counters.kept),
             ("commits", counters.commits),
             ("disk_errors", counters.disk_errors),
@@ -98,12 +96,9 @@ pub(super) fn help(topic: Option<Word>, body: &mut Vec<u8>) {
         body.extend_from_slice(word.syntax().as_bytes());
         body.extend_from_slice(b": ");
         body.extend_from_slice(word.help().as_bytes());
-        if LATER.contains(&word) {
-            body.extend_from_slice(b" (not in this version)");
-        }
         return;
     }
-    for (index, word) in WORDS.iter().filter(|word| !LATER.contains(word)).enumerate() {
+    for (index, word) in WORDS.iter().enumerate() {
         if index > 0 {
             body.extend_from_slice(b" | ");
         }

@@ -80,9 +80,8 @@ impl Hub {
                 self.answer(asker, ticket, text, out)?;
                 body.extend_from_slice(b"answered");
             }
-            Command::Shout { .. } if asker.place.is_none() => return Err(JOIN_FIRST),
-            Command::Shout { .. } => return Err(NO_SHOUT),
-            Command::Discover => return Err(NO_DISCOVERY),
+            Command::Shout { text } => self.shout(asker, text, body, out)?,
+            Command::Discover => self.discover(body)?,
             // Never answered, so never executed.
             Command::Ack { .. } => {}
         }
@@ -401,6 +400,3 @@ const HAS_MAILBOX: Refusal =
     Refusal::new(ErrorName::Denied, "this code has a mailbox: JOIN with ack, or BYE there first");
 const NO_NONCE: Refusal =
     Refusal::new(ErrorName::Denied, "no key is known for this code, JOIN without a nonce");
-const NO_SHOUT: Refusal = Refusal::new(ErrorName::Denied, "this version does not broadcast, use ALL");
-const NO_DISCOVERY: Refusal =
-    Refusal::new(ErrorName::Denied, "this version cannot be discovered, use its address");

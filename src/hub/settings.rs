@@ -42,6 +42,11 @@ pub struct Settings {
     pub own: Vec<SocketAddr>,
     /// The networks that this machine is on.
     pub attached: Vec<IpNet>,
+    /// Whether DISCOVER is answered.
+    pub discovery: bool,
+    /// `None`: the hub is never announced.
+    pub announce_every: Option<Duration>,
+    pub shout: bool,
     pub clients_limit: usize,
     pub clients_idle: Duration,
     pub text_reply: TextReply,
@@ -119,6 +124,9 @@ impl Default for Settings {
             port: limits::DEFAULT_PORT,
             own: Vec::new(),
             attached: Vec::new(),
+            discovery: true,
+            announce_every: Some(Duration::from_secs(30)),
+            shout: false,
             clients_limit: 10,
             clients_idle: Duration::from_mins(5),
             text_reply: TextReply::Echo,

@@ -29,6 +29,8 @@ pub(super) enum Due {
     Question(u64),
     /// Other keys have come, and not all that hangs on them has been seen to.
     Keys,
+    /// The hub is to be announced.
+    Announcement,
     /// There may be something to commit.
     Save,
 }

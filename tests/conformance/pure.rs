@@ -50,7 +50,11 @@ impl Pure {
                     stream.0.extend_from_slice(out.slice(range));
                 }
                 Action::Close(conn) => self.streams.get_mut(&whose(*conn)).expect("T or S").1 = false,
-                Action::Hold { .. } | Action::Await { .. } | Action::Answer { .. } | Action::Nothing => {}
+                Action::Hold { .. }
+                | Action::Await { .. }
+                | Action::Answer { .. }
+                | Action::Broadcast { .. }
+                | Action::Nothing => {}
             }
         }
     }

@@ -208,7 +208,8 @@ impl World {
                 Action::Await { .. } | Action::Answer { .. } => {
                     return Err("the hub leaves its own order to the shell".to_owned());
                 }
-                Action::Nothing => {}
+                // Nobody in the simulation listens to what is for everybody.
+                Action::Broadcast { .. } | Action::Nothing => {}
             }
         }
         Ok(())

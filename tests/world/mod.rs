@@ -96,9 +96,24 @@ impl World {
             | Action::Hold { .. }
             | Action::Await { .. }
             | Action::Answer { .. }
+            | Action::Broadcast { .. }
             | Action::Nothing => None,
         });
         sends.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
+    }
+
+    /// What the last input sent to everybody.
+    pub fn aired(&self) -> Vec<String> {
+        let broadcasts = self.out.list.iter().filter_map(|action| match action {
+            Action::Broadcast { range, .. } => Some(self.out.slice(range)),
+            Action::Send { .. }
+            | Action::Close(_)
+            | Action::Hold { .. }
+            | Action::Await { .. }
+            | Action::Answer { .. }
+            | Action::Nothing => None,
+        });
+        broadcasts.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
     }
 
     pub fn closed(&self) -> Vec<Conn> {
@@ -108,6 +123,7 @@ impl World {
             | Action::Hold { .. }
             | Action::Await { .. }
             | Action::Answer { .. }
+            | Action::Broadcast { .. }
             | Action::Nothing => None,
         });
         closes.collect()

@@ -71,7 +71,11 @@ pub(super) fn refuse(
 ) {
     let counted = match &action {
         Action::Send { range, .. } | Action::Answer { range, .. } => range.clone(),
-        Action::Close(_) | Action::Await { .. } | Action::Hold { .. } | Action::Nothing => {
+        Action::Close(_)
+        | Action::Await { .. }
+        | Action::Hold { .. }
+        | Action::Broadcast { .. }
+        | Action::Nothing => {
             out.list.push(action);
             return;
         }
@@ -105,7 +109,11 @@ pub(super) fn refuse(
     out.list.push(match action {
         Action::Send { target, push, .. } => Action::Send { target, range, push },
         Action::Answer { conn, question, .. } => Action::Answer { conn, question, range },
-        other @ (Action::Close(_) | Action::Await { .. } | Action::Hold { .. } | Action::Nothing) => other,
+        other @ (Action::Close(_)
+        | Action::Await { .. }
+        | Action::Hold { .. }
+        | Action::Broadcast { .. }
+        | Action::Nothing) => other,
     });
 }
 

@@ -41,6 +41,7 @@ impl Held {
             | Action::Await { .. }
             | Action::Answer { .. }
             | Action::Hold { .. }
+            | Action::Broadcast { .. }
             | Action::Nothing => sum.replies += 1,
         }
     }
