@@ -297,7 +297,7 @@ impl Client {
     /// Acknowledges what is done with; one that is lost is owed again when the hub repeats itself.
     fn acknowledge(&mut self) -> Result<(), Failure> {
         match self.inbox.poll_ack() {
-            Some(number) => self.link.send(format!("ACK {number}\n").as_bytes()),
+            Some(number) => self.link.send(&self.courier.acknowledgement(number)),
             None => Ok(()),
         }
     }
@@ -313,7 +313,9 @@ impl Client {
                         return Err(Failure::new(Exit::Denied, why));
                     }
                     Some(Event::Pushed(number, _)) => self.pushed(number, line),
-                    None => {}
+                    // Who has no place that is to be kept is about to end.
+                    Some(Event::Challenged) if self.place.is_held() => self.regain_place()?,
+                    Some(Event::Challenged) | None => {}
                 }
             }
         }
