@@ -65,7 +65,7 @@ impl Keyed {
     /// The same secret for another session.
     pub(super) fn renew(&mut self) {
         let (ignored, unproved) = (self.ignored, self.unproved.take());
-        *self = Self { ignored, unproved, ..Self::new(&core::mem::take(&mut self.secret)) };
+        *self = Self { unproved, ignored, ..Self::new(&core::mem::take(&mut self.secret)) };
     }
 
     /// The line that opens the session, as its next copy goes out.
@@ -83,7 +83,7 @@ impl Keyed {
         write(session, 1, Some(key), &line)
     }
 
-    /// Whether the hub has said this. The first reply that is proved says which nonce opened the session.
+    /// Whether the hub has said this. The first answer that is proved says which nonce opened the session.
     fn is_reply(&mut self, session: &str, number: u64, reply: &[u8], mac: Option<Mac<'_>>) -> bool {
         let Some(mac) = mac.map(Mac::as_bytes) else { return false };
         if let Some(key) = &self.key {
@@ -91,11 +91,12 @@ impl Keyed {
         }
         let is_proved =
             |(_, key): &&(String, SessionKey)| key.is_proved(Way::Reply, session, number, reply, mac);
-        self.key = self.tried.iter().find(is_proved).map(|(_, key)| key.clone());
-        if self.key.is_some() {
+        let Some((_, key)) = self.tried.iter().find(is_proved) else { return false };
+        if !is_no_answer(reply) {
+            self.key = Some(key.clone());
             self.tried.clear();
         }
-        self.key.is_some()
+        true
     }
 
     /// Another name for the session, as hard to guess, if it is to be opened anew. From another address, or with a nonce
@@ -275,6 +276,12 @@ fn write(session: &str, number: u64, key: Option<&SessionKey>, line: &[u8]) -> V
     bytes.extend_from_slice(line);
     bytes.push(b'\n');
     bytes
+}
+
+/// Whether the reply opens no session: the hub has no room, or cannot save.
+fn is_no_answer(reply: &[u8]) -> bool {
+    let name = reply.strip_prefix(b"ERR ").and_then(|error| error.split(|&b| b == b' ').next());
+    name.and_then(ErrorName::parse).is_some_and(ErrorName::is_no_answer)
 }
 
 /// The nonce of a challenge.

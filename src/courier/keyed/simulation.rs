@@ -213,6 +213,19 @@ fn who_has_another_secret_gets_no_further_and_can_be_told_why() {
 }
 
 #[test]
+fn a_hub_that_is_busy_has_opened_nothing_and_may_open_it_with_another_nonce() {
+    let mut courier = courier();
+    courier.request(b"JOIN ann ack", at(600_000)).unwrap();
+    sent(&mut courier, at(0));
+    courier.handle_line(at(0), b"#s.1 ERR prove 0123456789abcdef");
+    sent(&mut courier, at(0));
+    let mac = SessionKey::new(SECRET, "s", "0123456789abcdef").prove(Way::Reply, "s", 1, b"ERR busy later");
+    let busy = format!("#s.1.{} ERR busy later", str::from_utf8(&mac).unwrap());
+    assert_eq!((courier.handle_line(at(0), busy.as_bytes()), courier.ignored()), (None, 0));
+    assert_eq!(settle(&mut courier, &mut Hub::default(), at(300_000), 1).len(), 1);
+}
+
+#[test]
 fn what_is_shown_of_a_courier_holds_no_secret() {
     let shown = format!("{:?}", opened(&mut Hub::default()));
     assert!(shown.contains("Keyed") && !shown.contains("0011"), "{shown}");
