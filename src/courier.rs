@@ -337,6 +337,12 @@ impl Courier {
                 sent.due = sent.due.min(Some(now + sent.pause));
                 return None;
             }
+            if name == Some(ErrorName::Reused) && self.is_keyed_join(at) {
+                // It was done with another nonce, from another address, and its reply is lost.
+                let sent = self.under_way.remove(at);
+                self.waiting.push_front(Waiting { first: true, ..sent.request });
+                return None;
+            }
             if number > 1 && name == Some(ErrorName::Unopened) {
                 self.opening = Opening::Spent;
             }

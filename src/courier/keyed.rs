@@ -9,10 +9,12 @@
 #[cfg(test)]
 mod naive;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
 mod simulation;
 
 use super::{Courier, Event, Opening, Push};
-use crate::limits::COURIER_TRIES;
+use crate::limits::{COURIER_TRIES, SESSION_WINDOW};
 use crate::moment::Moment;
 use crate::names::{Mac, Session, Ticket};
 use crate::proof::{SessionKey, Way, digits, hmac};
@@ -215,11 +217,17 @@ impl Courier {
         Err(None)
     }
 
+    pub(super) fn is_keyed_join(&self, at: usize) -> bool {
+        self.keyed.is_some() && self.under_way.get(at).is_some_and(|sent| sent.request.is_join())
+    }
+
     fn challenged<'a>(&mut self, now: Moment, number: u64, nonce: &str) -> Option<Event<'a>> {
+        let has_room = self.spread() < SESSION_WINDOW - ROOM_FOR_JOIN;
         let keyed = self.keyed.as_mut()?;
         let at = self.under_way.iter().position(|sent| sent.number == number && sent.sent)?;
         let sent = self.under_way.get_mut(at)?;
         let is_join = sent.request.is_join();
+        let was_tried = sent.request.excuse == Some(ErrorName::Prove);
         if keyed.has_answered(is_join) {
             sent.request.excuse = Some(ErrorName::Prove);
         }
@@ -236,10 +244,16 @@ impl Courier {
             }
             Opening::Open if is_join => {
                 keyed.nonce = Some(nonce.to_owned());
-                let mut sent = self.under_way.remove(at);
-                sent.request.first = true;
-                sent.request.hurried = true;
-                self.waiting.push_front(sent.request);
+                (sent.request.first, sent.request.hurried) = (true, true);
+                if was_tried && has_room {
+                    // It may have been done from another address, and its reply lost.
+                    let sent = self.under_way.remove(at);
+                    self.waiting.push_front(sent.request);
+                    return None;
+                }
+                // What was refused has left no trace, so that its number can be used again.
+                sent.bytes = line(Some(keyed), &self.session, number, &sent.request.line);
+                sent.due = Some(now);
                 None
             }
             Opening::Open => {
@@ -254,6 +268,9 @@ impl Courier {
         }
     }
 }
+
+/// Numbers of the window that are left to other JOINs than those that were challenged.
+const ROOM_FOR_JOIN: u64 = 8;
 
 const JOIN: &[u8] = b"JOIN ";
 

@@ -60,7 +60,8 @@ impl Hub {
         let proved = |mac: Mac<'_>| {
             known.key.is_proved(Way::Request, session, number, request.as_bytes(), mac.as_bytes())
         };
-        if !tag.mac.is_some_and(proved) || (known.peer != peer && !has_nonce) {
+        let is_newest = known.replies.range(number..).all(|(_, (line, _))| !line.starts_with("JOIN"));
+        if !tag.mac.is_some_and(proved) || (known.peer != peer && !(has_nonce && is_newest)) {
             return challenge;
         }
         known.peer = peer;
