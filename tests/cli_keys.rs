@@ -7,7 +7,7 @@ mod common;
 mod fake_hub;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -247,7 +247,7 @@ fn a_bad_network_costs_time_only() {
 }
 
 #[test]
-fn a_listener_whose_code_joins_elsewhere_with_the_key_is_told_and_a_forger_cannot_tell_it() {
+fn a_listener_whose_code_joins_elsewhere_with_the_key_is_told() {
     let hub = Keyed::start();
     let (mut first, mut heard) = start(hub.with(&hub.cellar, &["listen"]));
     while run(&mut hub.pigeon(&["who"])).1 != "cellar\n" {}
@@ -257,4 +257,19 @@ fn a_listener_whose_code_joins_elsewhere_with_the_key_is_told_and_a_forger_canno
     assert_eq!(run(&mut hub.with(&hub.kitchen, &["send", "cellar", "hi"])).0, 0);
     assert_eq!(also.next().as_deref(), Some("kitchen: hi"));
     end(second);
+}
+
+#[test]
+fn programs_that_need_no_place_share_a_key() {
+    let hub = Keyed::start();
+    let mut long =
+        hub.with(&hub.kitchen, &["set", "kitchen/temp", "-"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut typed = long.stdin.take().unwrap();
+    for value in ["20", "21", "22"] {
+        writeln!(typed, "{value}").unwrap();
+        // Each of these takes the place.
+        while run(&mut hub.with(&hub.kitchen, &["get", "kitchen/temp"])).1 != format!("{value}\n") {}
+    }
+    drop(typed);
+    assert_eq!(long.wait().unwrap().code(), Some(0));
 }
