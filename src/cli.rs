@@ -19,12 +19,14 @@ mod exit;
 mod facts;
 mod histogram;
 mod input;
+mod key;
 mod link;
 mod listen;
 mod messages;
 mod output;
 mod ping;
 mod place;
+mod secret;
 mod session_name;
 mod settings;
 mod signals;
@@ -70,8 +72,11 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
-    let settings = Settings::gather(&arguments)?;
     let mut out = Output::new(arguments.json, arguments.color);
+    if let Command::Key { command } = &arguments.command {
+        return key::key(&mut out, command);
+    }
+    let settings = Settings::gather(&arguments)?;
     match arguments.command {
         Command::Chat => chat::chat(&settings, &mut out),
         Command::Say { text } => messages::say(&settings, &mut out, &text),
@@ -93,5 +98,6 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Stats => facts::pairs(&settings, &mut out, "STATS"),
         Command::Ping(options) => ping::ping(&settings, &mut out, &options),
         Command::Bench(options) => bench::bench(&settings, &mut out, &options),
+        Command::Key { command } => key::key(&mut out, &command),
     }
 }

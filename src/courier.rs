@@ -10,86 +10,37 @@
 
 mod inbox;
 mod jitter;
+mod keyed;
 mod push;
 mod reply;
 #[cfg(test)]
 mod simulation;
+mod terms;
 mod under_way;
 
 use std::collections::VecDeque;
 
 pub use inbox::{Inbox, Receipt};
 pub use push::Push;
+pub use terms::{Carrier, Event, Id, Outcome, Rejected};
 
 use jitter::{FIRST_PAUSE, Jitter, LONGEST_PAUSE, STREAM_PAUSE};
+use keyed::Keyed;
 use reply::{is_word, read_reply};
 use under_way::{UnderWay, Waiting};
 
 use crate::limits::{COURIER_QUEUE, COURIER_UNDER_WAY, SESSION_WINDOW};
 use crate::moment::Moment;
 use crate::names::Session;
-use crate::wire::{ErrorName, Number, Tag};
-
-/// What carries the lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carrier {
-    /// May lose, repeat and reorder: lines are sent again until they are answered.
-    Datagrams,
-    /// Loses nothing until it breaks, unless the hub is killed, whose next run goes on with the connection: lines are
-    /// sent again after [`Courier::reconnected`], and where an answer is very late.
-    Stream,
-}
-
-/// A request's name between the courier and whoever asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id(u64);
-
-/// Why a line is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
-    /// It would arrive as something else.
-    #[error("a request may hold no line feed and no NUL, and may not end in a carriage return")]
-    Unsendable,
-    /// [`COURIER_QUEUE`] requests wait already.
-    #[error("too many requests wait for their turn; await some answers first")]
-    Full,
-}
-
-/// How a request ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Done, exactly once: the body of the reply.
-    Done(Vec<u8>),
-    /// Refused for good.
-    Refused {
-        /// The error's word, which may be newer than this program.
-        name: String,
-        /// The hub's explanation.
-        why: String,
-    },
-    /// The deadline came first.
-    GivenUp {
-        /// Whether any copy left: if so, the request may or may not have been done.
-        sent: bool,
-        /// What the hub said instead of an answer, if anything: `busy`, `stopping`, `disk`, or `too-long`.
-        excuse: Option<ErrorName>,
-    },
-}
-
-/// What came of a line that was handled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event<'a> {
-    /// A request has ended.
-    Finished(Id, Outcome),
-    /// What others sent, or what the hub tells unasked; with its number in the mailbox, if there is one.
-    Pushed(Option<Number>, Push<'a>),
-}
+use crate::wire::{ErrorName, Tag};
 
 /// The state of one session. See the module's documentation.
 #[derive(Debug)]
 pub struct Courier {
     session: String,
     carrier: Carrier,
+    /// What a code's secret makes necessary, if there is one.
+    keyed: Option<Keyed>,
     opening: Opening,
     next_number: u64,
     next_id: u64,
@@ -119,6 +70,7 @@ impl Courier {
         Self {
             session: session.as_str().to_owned(),
             carrier,
+            keyed: None,
             opening: Opening::Awaited,
             next_number: 1,
             next_id: 1,
@@ -136,7 +88,7 @@ impl Courier {
     pub fn request(&mut self, line: &[u8], deadline: Moment) -> Result<Id, Rejected> {
         self.check(line)?;
         let id = self.new_id();
-        self.waiting.push_back(Waiting { id, line: line.to_vec(), deadline, first: false });
+        self.waiting.push_back(Waiting::new(id, line, deadline));
         Ok(id)
     }
 
@@ -158,7 +110,7 @@ impl Courier {
         // Two that wait for each other would both wait for ever.
         self.waiting.iter_mut().for_each(|request| request.first = false);
         let id = self.new_id();
-        self.waiting.push_front(Waiting { id, line: line.to_vec(), deadline, first: true });
+        self.waiting.push_front(Waiting { first: true, ..Waiting::new(id, line, deadline) });
         Ok(id)
     }
 
@@ -167,8 +119,17 @@ impl Courier {
     pub fn handle_line<'a>(&mut self, now: Moment, line: &'a [u8]) -> Option<Event<'a>> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if let Some((number, reply)) = self.own_reply(line) {
-            return self.answered(now, number, reply);
+        let own = Tag::split(line).filter(|(tag, _)| tag.session.as_str() == self.session);
+        if let Some((tag, reply)) = own {
+            let number = tag.number.get();
+            return match self.trusts(now, number, reply, tag.mac) {
+                Ok(()) => self.answered(now, number, reply),
+                Err(event) => event,
+            };
+        }
+        if let Some(keyed) = &mut self.keyed {
+            let pushed = keyed.push(&self.session, line);
+            return pushed.map(|(number, push)| Event::Pushed(number, push));
         }
         if is_word(line, b"ERR too-long") {
             return self.too_long();
@@ -196,6 +157,15 @@ impl Courier {
         };
         sent.pause = (sent.pause * 2).min(LONGEST_PAUSE);
         sent.sent = true;
+        sent.heeds = !core::mem::take(&mut sent.request.hurried);
+        if let Some(keyed) = self.keyed.as_mut().filter(|_| self.opening == Opening::Awaited) {
+            if sent.heeds
+                && let Some(name) = keyed.rename(&self.session, false)
+            {
+                self.session = name;
+            }
+            sent.bytes = keyed.opening(&self.session, &sent.request.line);
+        }
         Some(&sent.bytes)
     }
 
@@ -218,18 +188,31 @@ impl Courier {
         if let Some(at) = self.under_way.iter().position(|sent| sent.request.deadline <= now) {
             let sent = self.under_way.remove(at);
             self.long_line_ended |= sent.is_long();
-            if sent.number == 1 {
+            if sent.number == 1 || sent.request.is_unproved_join() {
                 self.opening = Opening::Spent;
             }
-            return Some((sent.request.id, Outcome::GivenUp { sent: sent.sent, excuse: sent.excuse }));
+            return Some((
+                sent.request.id,
+                Outcome::GivenUp { sent: sent.sent, excuse: sent.request.excuse },
+            ));
         }
         let at = self.waiting.iter().position(|request| request.deadline <= now)?;
         let request = self.waiting.remove(at)?;
-        Some((request.id, Outcome::GivenUp { sent: false, excuse: None }))
+        Some((request.id, Outcome::GivenUp { sent: false, excuse: request.excuse }))
     }
 
     /// A new connection or socket stands: all that is under way is sent again.
     pub fn reconnected(&mut self, now: Moment) {
+        if let Some(keyed) = &mut self.keyed {
+            keyed.moved();
+            if let Some(name) = keyed.rename(&self.session, true) {
+                self.session = name;
+            }
+        }
+        self.send_again(now);
+    }
+
+    fn send_again(&mut self, now: Moment) {
         for sent in &mut self.under_way {
             sent.due = Some(now);
             sent.pause = FIRST_PAUSE;
@@ -257,6 +240,9 @@ impl Courier {
         self.opening = Opening::Awaited;
         self.next_number = 1;
         self.long_line_ended = false;
+        if let Some(keyed) = &mut self.keyed {
+            keyed.renew();
+        }
         true
     }
 
@@ -307,8 +293,16 @@ impl Courier {
         }
     }
 
+    /// Which of those that wait is to be sent next: the first, but a keyed session is opened by JOIN only.
+    fn next_up(&self) -> Option<usize> {
+        match self.opening {
+            Opening::Awaited if self.keyed.is_some() => self.waiting.iter().position(Waiting::is_join),
+            Opening::Awaited | Opening::Open | Opening::Spent => (!self.waiting.is_empty()).then_some(0),
+        }
+    }
+
     fn may_start(&self) -> bool {
-        let Some(request) = self.waiting.front() else { return false };
+        let Some(request) = self.next_up().and_then(|at| self.waiting.get(at)) else { return false };
         let in_window = self.spread() < SESSION_WINDOW;
         let leaves_room = self.spread() < SESSION_WINDOW - ROOM_FOR_FIRST;
         let place_is_free = !request.is_place() || !self.under_way.iter().any(|sent| sent.request.is_place());
@@ -324,28 +318,11 @@ impl Courier {
     }
 
     fn start(&mut self, now: Moment) {
-        let Some(request) = self.waiting.pop_front() else { return };
+        let Some(request) = self.next_up().and_then(|at| self.waiting.remove(at)) else { return };
         let number = self.next_number;
         self.next_number += 1;
-        let mut bytes = format!("#{}.{number} ", self.session).into_bytes();
-        bytes.extend_from_slice(&request.line);
-        bytes.push(b'\n');
-        let due = Some(now);
-        self.under_way.push(UnderWay {
-            request,
-            number,
-            bytes,
-            due,
-            pause: FIRST_PAUSE,
-            sent: false,
-            excuse: None,
-        });
-    }
-
-    /// The number of this session's request that the line answers, and the answer.
-    fn own_reply<'a>(&self, line: &'a [u8]) -> Option<(u64, &'a [u8])> {
-        let (tag, reply) = Tag::split(line)?;
-        (tag.session.as_str() == self.session).then_some((tag.number.get(), reply))
+        let bytes = keyed::line(self.keyed.as_ref(), &self.session, number, &request.line);
+        self.under_way.push(UnderWay::new(request, number, bytes, now));
     }
 
     fn answered<'a>(&mut self, now: Moment, number: u64, reply: &[u8]) -> Option<Event<'a>> {
@@ -355,9 +332,15 @@ impl Courier {
             let name = ErrorName::parse(name.as_bytes());
             if name.is_some_and(ErrorName::is_no_answer) {
                 let sent = self.under_way.get_mut(at)?;
-                sent.excuse = name;
+                sent.request.excuse = name;
                 // It was not late: over a stream too the next copy goes soon.
                 sent.due = sent.due.min(Some(now + sent.pause));
+                return None;
+            }
+            if name == Some(ErrorName::Reused) && self.is_keyed_join(at) {
+                // It was done with another nonce, from another address, and its reply is lost.
+                let sent = self.under_way.remove(at);
+                self.waiting.push_front(Waiting { first: true, ..sent.request });
                 return None;
             }
             if number > 1 && name == Some(ErrorName::Unopened) {
@@ -367,6 +350,11 @@ impl Courier {
         let sent = self.under_way.remove(at);
         if number == 1 {
             self.opening = Opening::Open;
+        }
+        if let Some(keyed) = self.keyed.as_mut().filter(|_| sent.request.is_join()) {
+            keyed.joined(&sent.request.line);
+            // What was challenged meanwhile is taken now.
+            self.send_again(now);
         }
         Some(Event::Finished(sent.request.id, outcome))
     }
@@ -378,7 +366,7 @@ impl Courier {
         let sent_lines =
             self.under_way.iter_mut().enumerate().filter(|(_, sent)| sent.sent && sent.is_long());
         let (at, longest) = sent_lines.max_by_key(|(_, sent)| sent.bytes.len())?;
-        longest.excuse = Some(ErrorName::TooLong);
+        longest.request.excuse = Some(ErrorName::TooLong);
         if self.long_line_ended {
             return None;
         }

@@ -63,6 +63,10 @@ pub const COURIER_UNDER_WAY: usize = 32;
 /// Requests that a client's courier holds back until their turn: 32 windows, then whoever asks must wait.
 pub const COURIER_QUEUE: usize = 1024;
 
+/// Copies of a JOIN with its proof that a courier sends before it opens the session anew under another name: some are
+/// lost, some have come with a nonce that somebody made up.
+pub const COURIER_TRIES: u32 = 6;
+
 /// Pushes that a client's inbox takes ahead of the one it waits for, and hands out before the first of them is done
 /// with: what a hub has in flight at most (protocol, section 6).
 pub const INBOX_AHEAD: usize = 32;

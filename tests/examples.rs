@@ -33,6 +33,32 @@ fn the_shell_example_counts_and_keeps_a_value() {
     assert_eq!(run(client, &daemon, &[]), "1\nset\ngood morning\nbye\nvisits: 1");
 }
 
+#[test]
+fn the_keyed_example_proves_what_it_asks_and_is_refused_without_the_secret() {
+    let secret = "00112233445566778899aabbccddeeff";
+    let files = tempfile::tempdir().expect("a temporary directory");
+    let keys = files.path().join("keys.toml");
+    std::fs::write(&keys, format!("[code.kitchen]\nsecret = \"{secret}\"\n")).expect("the keys are written");
+    let daemon = Daemon::with(&format!("[access]\nkeys_file = \"{}\"\n", keys.display()));
+    let with = |secret| {
+        let mut client = python("examples/keyed.py");
+        client.env("PIGEON_KEY", secret);
+        client
+    };
+    for visits in ["1", "2"] {
+        let printed = run(with(secret), &daemon, &["kitchen"]);
+        let visits = format!("INC -> OK {visits}");
+        let (joined, printed) = printed.split_once('\n').expect("lines");
+        assert!(joined.starts_with("JOIN -> OK joined kitchen 1/"), "{joined}");
+        let lines: Vec<&str> = printed.lines().collect();
+        let right = ["SET -> OK set", &visits, "GET -> OK 21.5", "BYE -> OK bye"];
+        assert_eq!(lines, right);
+    }
+    let mut wrong = with("ffeeddccbbaa99887766554433221100");
+    let ended = wrong.args(["127.0.0.1", &daemon.port.to_string(), "kitchen"]).output().expect("it runs");
+    assert!(!ended.status.success() && ended.stdout.is_empty(), "{ended:?}");
+}
+
 const CLIENT_PRINTS: [&str; 8] = [
     "joined sensor 1/10",
     "counter is 1",

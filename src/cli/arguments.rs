@@ -15,7 +15,11 @@ Exit codes: 0 done, 64 wrong usage, 65 the hub refuses the data (no such key, no
 78 bad configuration.
 
 The hub's address is taken from --hub, else PIGEON_HUB, else ~/.config/pigeon/config.toml (keys: hub, as, tcp, \
-timeout), else 127.0.0.1:10125.
+timeout, key_file), else 127.0.0.1:10125.
+
+Where the operator gave a code a secret, it is taken from --key-file, else PIGEON_KEY_FILE, else PIGEON_KEY, which is \
+the secret itself, else key_file in config.toml. With a secret every request is proved, and so must be its answer; each \
+command joins first. say, raw, ping and bench prove nothing.
 
 A request is sent again until it is answered or the time is over, and done exactly once; \
 say, raw, ping and bench send plain lines, once. \
@@ -37,6 +41,10 @@ pub(super) struct Arguments {
     // The name differs from that of any command's argument: clap would take the two for one.
     #[arg(long = "as", global = true, value_name = "CODE", value_hint = ValueHint::Other, value_parser = code)]
     pub(super) own_code: Option<String>,
+
+    /// A file with the secret of the client code: the secret alone, or what `pigeon key new` printed
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, env = "PIGEON_KEY_FILE", hide_env = true)]
+    pub(super) key_file: Option<OsString>,
 
     /// How long to wait for an answer, such as 5s, 300ms or 2m
     #[arg(long, global = true, value_name = "TIME", value_hint = ValueHint::Other, value_parser = duration::parse)]
@@ -231,6 +239,33 @@ pub(super) enum Command {
     /// JSON: one object with `requests`, `seconds`, `per_second`, `lost`, `p50_us`, `p90_us`, `p99_us`,
     /// `p999_us`, `max_us`; with --joined first one with `joined`, `refused` and, with --pid, `bytes_per_client`
     Bench(BenchOptions),
+    /// Make a key for a client code
+    // The name of the field differs from that of any command.
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+}
+
+/// What can be done about keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Print a new secret for a code, as a table for the hub's keys file, and what to do with it
+    ///
+    /// No hub is asked. What is printed is a secret: send it to a file, `umask 077; pigeon key new kitchen > kitchen.key`.
+    ///
+    /// JSON: `{"code":"kitchen","secret":"64 hexadecimal digits"}`, and `allow_set` and `allow_watch` if they were given
+    New {
+        /// Whose secret it is
+        #[arg(value_hint = ValueHint::Other, value_parser = code)]
+        code: String,
+        /// Keys that the client may set, count and delete: any, unless said otherwise; none, if no pattern follows
+        #[arg(long, value_name = "PATTERN", num_args = 0.., value_hint = ValueHint::Other, value_parser = pattern)]
+        allow_set: Option<Vec<String>>,
+        /// Keys that the client may get, list and watch: any, unless said otherwise; none, if no pattern follows
+        #[arg(long, value_name = "PATTERN", num_args = 0.., value_hint = ValueHint::Other, value_parser = pattern)]
+        allow_watch: Option<Vec<String>>,
+    },
 }
 
 /// A text on the command line, or `-`.

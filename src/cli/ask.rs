@@ -11,7 +11,7 @@ use super::{Client, input};
 pub(super) const ERROR: &[u8] = b"ERR ";
 
 pub(super) fn ask(settings: &Settings, out: &mut Output, code: &str, text: &Text) -> Result<(), Failure> {
-    let mut client = Client::join(settings, &own_or_random_code(settings, "ask"))?;
+    let mut client = Client::join(settings, &own_or_random_code(settings, "ask")?)?;
     client.set_timeout(settings.ask_timeout);
     let ended = input::each(text, |text| {
         let answer = client.ask_as_member(&[b"ASK ", code.as_bytes(), b" ", text].concat())?;

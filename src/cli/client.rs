@@ -1,6 +1,7 @@
 //! A link with a courier behind it: requests that are done exactly once, and a place that is kept.
 
 mod leave;
+mod open;
 mod verdict;
 
 use std::collections::VecDeque;
@@ -14,7 +15,7 @@ use super::place::{Place, Step};
 use super::session_name::SessionName;
 use super::settings::Settings;
 use super::signals::Interrupt;
-use crate::courier::{Carrier, Courier, Event, Id, Inbox, Outcome, Push, Receipt};
+use crate::courier::{Courier, Event, Id, Inbox, Outcome, Push, Receipt};
 use crate::moment::Moment;
 use crate::wire::{ErrorName, Number};
 
@@ -69,50 +70,14 @@ pub(super) struct Client {
     inbox: Inbox,
     /// The JOIN under way, whose answer opens the inbox.
     joining: Option<Id>,
+    /// Only the session is needed, and a place that somebody else takes is no loss.
+    needs_no_place: bool,
     /// What was handed out last, and is done with when the next is awaited.
     in_hand: Option<Receipt>,
     next_connect: Moment,
 }
 
 impl Client {
-    /// Opens a link with a new session.
-    pub(super) fn open(settings: &Settings) -> Result<Self, Failure> {
-        let link = Link::open(settings)?;
-        let carrier = if link.is_tcp() { Carrier::Stream } else { Carrier::Datagrams };
-        let name = SessionName::random()?;
-        Ok(Self {
-            settings: settings.clone(),
-            courier: Courier::new(name.session()?, carrier, name.seed),
-            link,
-            clock: Clock::start(),
-            happened: VecDeque::new(),
-            place: Place::none(),
-            inbox: Inbox::new(carrier),
-            joining: None,
-            in_hand: None,
-            next_connect: Moment::ZERO,
-        })
-    }
-
-    /// Opens a link and joins under a code, only to send: without a mailbox, and not where the code has one.
-    pub(super) fn join(settings: &Settings, code: &str) -> Result<Self, Failure> {
-        let mut client = Self::open(settings)?;
-        let joined = client.take_place(format!("JOIN {code}").into_bytes(), None);
-        joined.map_err(|failure| verdict::explain_denied(code, failure))?;
-        Ok(client)
-    }
-
-    /// Opens a link and joins under a code with a mailbox, whose pushes are acknowledged.
-    pub(super) fn join_mailbox(
-        settings: &Settings,
-        code: &str,
-        interrupt: &Interrupt,
-    ) -> Result<Self, Failure> {
-        let mut client = Self::open(settings)?;
-        client.take_place(format!("JOIN {code} ack").into_bytes(), Some(interrupt))?;
-        Ok(client)
-    }
-
     /// From now on requests are given up after so long.
     pub(super) fn set_timeout(&mut self, timeout: Duration) {
         self.settings.timeout = timeout;
@@ -297,7 +262,7 @@ impl Client {
     /// Acknowledges what is done with; one that is lost is owed again when the hub repeats itself.
     fn acknowledge(&mut self) -> Result<(), Failure> {
         match self.inbox.poll_ack() {
-            Some(number) => self.link.send(format!("ACK {number}\n").as_bytes()),
+            Some(number) => self.link.send(&self.courier.acknowledgement(number)),
             None => Ok(()),
         }
     }
@@ -308,12 +273,15 @@ impl Client {
             for line in parcel.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
                 match self.courier.handle_line(self.clock.now(), line) {
                     Some(Event::Finished(id, outcome)) => self.finished(id, outcome)?,
+                    Some(Event::Pushed(_, Push::Moved)) if self.needs_no_place => {}
                     Some(Event::Pushed(_, Push::Moved)) => {
                         let why = "this code has joined from elsewhere; the newest has the place";
                         return Err(Failure::new(Exit::Denied, why));
                     }
                     Some(Event::Pushed(number, _)) => self.pushed(number, line),
-                    None => {}
+                    // Who has no place that is to be kept is about to end.
+                    Some(Event::Challenged) if self.place.is_held() => self.regain_place()?,
+                    Some(Event::Challenged) | None => {}
                 }
             }
         }

@@ -93,6 +93,11 @@ impl Failure {
                  long); whether the request was done is unknown"
                     .to_owned()
             }
+            (Some(ErrorName::Prove), _) => {
+                "prove: this code has a secret at the hub; give it with --key-file FILE, \
+                 PIGEON_KEY_FILE or PIGEON_KEY"
+                    .to_owned()
+            }
             (_, "") => name.to_owned(),
             (_, why) => format!("{name}: {why}"),
         };

@@ -14,7 +14,7 @@ pub(super) fn listen(settings: &Settings, out: &mut Output, keep: bool) -> Resul
         let why = "only under a code of one's own can mail wait: --as CODE, or `as` in the configuration";
         return Err(Failure::new(Exit::Usage, why));
     }
-    let code = own_or_random_code(settings, "listen");
+    let code = own_or_random_code(settings, "listen")?;
     let interrupt = Interrupt::register()?;
     let mut client = Client::join_mailbox(settings, &code, &interrupt)?;
     let ended = follow(&mut client, &interrupt, out);
@@ -27,7 +27,7 @@ pub(super) fn listen(settings: &Settings, out: &mut Output, keep: bool) -> Resul
 }
 
 pub(super) fn watch(settings: &Settings, out: &mut Output, pattern: &str) -> Result<(), Failure> {
-    let code = own_or_random_code(settings, "watch");
+    let code = own_or_random_code(settings, "watch")?;
     let interrupt = Interrupt::register()?;
     let mut client = Client::join_mailbox(settings, &code, &interrupt)?;
     let watching = client.take_place(format!("WATCH {pattern}").into_bytes(), Some(&interrupt));
@@ -48,8 +48,19 @@ fn follow(client: &mut Client, interrupt: &Interrupt, out: &mut Output) -> Resul
 }
 
 /// The code from the settings; else one that nobody else is likely to have.
-pub(super) fn own_or_random_code(settings: &Settings, word: &str) -> String {
+pub(super) fn own_or_random_code(settings: &Settings, word: &str) -> Result<String, Failure> {
     use std::hash::{BuildHasher, RandomState};
+    if settings.keys.is_some() {
+        return own_keyed_code(settings).map(str::to_owned);
+    }
     let random = RandomState::new().hash_one(std::process::id());
-    settings.code.clone().unwrap_or_else(|| format!("{word}-{random:016x}"))
+    Ok(settings.code.clone().unwrap_or_else(|| format!("{word}-{random:016x}")))
+}
+
+/// The code from the settings, which a key needs.
+pub(super) fn own_keyed_code(settings: &Settings) -> Result<&str, Failure> {
+    settings.code.as_deref().ok_or_else(|| {
+        let why = "a secret is that of one client code: --as CODE, or `as` in the configuration";
+        Failure::new(Exit::Usage, why)
+    })
 }

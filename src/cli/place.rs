@@ -47,6 +47,8 @@ pub(super) struct Place {
     next_check: Moment,
     /// When the place was first in use since a question was asked.
     used: Option<Moment>,
+    /// Nobody asks whether the place stands.
+    unchecked: bool,
     /// The hub has not answered; the person in front has been told.
     away: bool,
 }
@@ -54,7 +56,8 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn none() -> Self {
         let next_check = Moment::ZERO;
-        Self { lines: Vec::new(), joining: Vec::new(), asking: None, next_check, used: None, away: false }
+        let (unchecked, away) = (false, false);
+        Self { lines: Vec::new(), joining: Vec::new(), asking: None, next_check, used: None, unchecked, away }
     }
 
     /// Adds a line that the hub has obeyed.
@@ -66,6 +69,11 @@ impl Place {
     /// A push has come, or the place was taken again: the next question is asked sooner.
     pub(super) fn in_use(&mut self, now: Moment) {
         self.used.get_or_insert(now);
+    }
+
+    /// The place is taken again where a request needs that, and not because it was lost.
+    pub(super) fn stay_unchecked(&mut self) {
+        self.unchecked = true;
     }
 
     /// Keeps the place no longer.
@@ -80,7 +88,7 @@ impl Place {
     /// When [`Place::check`] has something to say.
     pub(super) fn next_check(&self) -> Option<Moment> {
         let used = self.used.map(|used| used + KEEP_ALIVE_IN_USE);
-        self.is_held().then_some(self.next_check.min(used.unwrap_or(self.next_check)))
+        (self.is_held() && !self.unchecked).then_some(self.next_check.min(used.unwrap_or(self.next_check)))
     }
 
     /// The line that asks whether the place stands, when it is time to.

@@ -16,10 +16,16 @@ pub(super) struct SessionName {
     pub(super) seed: u64,
 }
 
+/// Bytes from the system's source of chance.
+pub(super) fn random<const BYTES: usize>() -> Result<[u8; BYTES], Failure> {
+    let mut random = [0; BYTES];
+    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random))?;
+    Ok(random)
+}
+
 impl SessionName {
     pub(super) fn random() -> Result<Self, Failure> {
-        let mut random = [0; 24];
-        File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut random))?;
+        let random = random::<24>()?;
         let (name, seed) = random.split_at(16);
         let name = name.iter().filter_map(|b| ALPHABET.get(usize::from(b % 64)).copied()).collect();
         Ok(Self { name, seed: seed.iter().fold(0, |seed, &b| seed << 8 | u64::from(b)) })

@@ -9,6 +9,7 @@ use super::address::HubAddress;
 use super::arguments::Arguments;
 use super::duration;
 use super::exit::{Exit, Failure};
+use super::secret::{Keys, Secret};
 use crate::names::Code;
 
 /// How long to wait for an answer unless told otherwise.
@@ -23,6 +24,8 @@ pub(super) struct Settings {
     pub(super) hub: HubAddress,
     pub(super) tcp: bool,
     pub(super) code: Option<String>,
+    /// Secrets of codes, if any were given.
+    pub(super) keys: Option<Keys>,
     pub(super) timeout: Duration,
     /// For what another client answers.
     pub(super) ask_timeout: Duration,
@@ -37,6 +40,8 @@ struct File {
     code: Option<CodeText>,
     tcp: Option<bool>,
     timeout: Option<Timeout>,
+    #[serde(rename = "key_file")]
+    key: Option<PathBuf>,
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]
@@ -65,6 +70,11 @@ impl TryFrom<String> for Timeout {
 }
 
 impl Settings {
+    /// The secret of a code, if one was given.
+    pub(super) fn secret(&self, code: &str) -> Result<Option<&Secret>, Failure> {
+        self.keys.as_ref().map(|keys| keys.secret(code)).transpose()
+    }
+
     /// What the command line says, else the environment, else the file, else the defaults.
     pub(super) fn gather(arguments: &Arguments) -> Result<Self, Failure> {
         let file = match file_path() {
@@ -76,13 +86,30 @@ impl Settings {
             None => file.hub.unwrap_or_default(),
         };
         let timeout = arguments.timeout.or(file.timeout.map(|timeout| timeout.0));
+        let keys = keys(arguments.key_file.as_deref().map(Path::new), file.key.as_deref())?;
+        let code = arguments.own_code.clone().or(file.code.map(|code| code.0));
+        let only_code = || keys.as_ref().and_then(Keys::only_code).map(str::to_owned);
         Ok(Self {
             hub,
             tcp: arguments.tcp || file.tcp.unwrap_or_default(),
-            code: arguments.own_code.clone().or(file.code.map(|code| code.0)),
+            code: code.or_else(only_code),
+            keys,
             timeout: timeout.unwrap_or(TIMEOUT),
             ask_timeout: timeout.unwrap_or(ASK_TIMEOUT),
         })
+    }
+}
+
+/// Where a secret stands, if one is given: in a file that was named, else in the environment, else in the configured file.
+fn keys(named: Option<&Path>, configured: Option<&Path>) -> Result<Option<Keys>, Failure> {
+    if let Some(path) = named.filter(|path| !path.as_os_str().is_empty()) {
+        return Keys::of_file(path).map(Some);
+    }
+    let variable = std::env::var_os("PIGEON_KEY").filter(|value| !value.is_empty());
+    match (variable, configured) {
+        (Some(text), _) => Keys::of_variable("PIGEON_KEY", &text.to_string_lossy()).map(Some),
+        (None, Some(path)) => Keys::of_file(path).map(Some),
+        (None, None) => Ok(None),
     }
 }
 

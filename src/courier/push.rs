@@ -1,6 +1,6 @@
 //! What the hub tells a joined client unasked (protocol, sections 3 and 8).
 
-use crate::names::{Code, Key, Ticket};
+use crate::names::{Code, Key, Mac, Ticket};
 use crate::wire::Number;
 
 /// A push, read from its line.
@@ -64,14 +64,29 @@ impl<'a> Push<'a> {
         }
     }
 
-    /// Reads a line without its end that may carry a mailbox's number (`@5 MSG ann hi`); `None` if it is no push.
+    /// Reads a line without its end that may carry a number, and a proof, which is not looked at (`@5 MSG ann hi`);
+    /// `None` if it is no push.
     #[must_use]
     pub fn read_numbered(line: &'a [u8]) -> Option<(Option<Number>, Self)> {
-        let Some(numbered) = line.strip_prefix(b"@") else { return Some((None, Self::read(line)?)) };
-        let (digits, bare) = split(numbered);
-        let push = Self::read(bare?)?;
+        if !line.starts_with(b"@") {
+            return Some((None, Self::read(line)?));
+        }
+        let (number, _, bare) = Self::split_number(line)?;
+        let push = Self::read(bare)?;
         // That one concerns the place and not the mailbox.
-        (push != Self::Moved).then_some((Some(Number::parse(digits)?), push))
+        (push != Self::Moved).then_some((Some(number), push))
+    }
+
+    /// Splits the number, and the proof if there is one, from a push.
+    pub(super) fn split_number(line: &'a [u8]) -> Option<(Number, Option<Mac<'a>>, &'a [u8])> {
+        let (token, bare) = split(line.strip_prefix(b"@")?);
+        let mut parts = token.splitn(2, |&b| b == b'.');
+        let number = Number::parse(parts.next()?)?;
+        let mac = match parts.next() {
+            Some(mac) => Some(Mac::parse(mac)?),
+            None => None,
+        };
+        Some((number, mac, bare?))
     }
 }
 

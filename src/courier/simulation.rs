@@ -29,7 +29,7 @@ fn sent(courier: &mut Courier, now: Moment) -> Vec<String> {
 fn done(courier: &mut Courier, line: &str) -> Option<Vec<u8>> {
     match courier.handle_line(at(0), line.as_bytes()) {
         Some(Event::Finished(_, Outcome::Done(body))) => Some(body),
-        Some(Event::Finished(..) | Event::Pushed(..)) | None => None,
+        Some(Event::Finished(..) | Event::Pushed(..) | Event::Challenged) | None => None,
     }
 }
 

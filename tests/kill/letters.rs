@@ -238,7 +238,7 @@ impl<'a> Listener<'a> {
                     let Outcome::Done(body) = outcome else { panic!("{outcome:?}") };
                     self.joined(&body);
                 }
-                None => {}
+                Some(Event::Challenged) | None => {}
             }
         }
         if let Some(number) = self.inbox.poll_ack() {

@@ -13,8 +13,8 @@ pub fn common(page: &mut Page, command: &Command) {
 
 /// Every command of `pigeon`, with its own options.
 pub fn commands(page: &mut Page, command: &Command) {
-    for command in command.get_subcommands() {
-        page.subsection(&format!("{} {}", command.get_name(), synopsis(command)));
+    for (name, command) in command.get_subcommands().flat_map(named) {
+        page.subsection(&format!("{name} {}", synopsis(command)));
         let about = command.get_long_about().or(command.get_about()).expect("what it does").to_string();
         for (index, paragraph) in about.split("\n\n").enumerate() {
             let is_title = index == 0 && !paragraph.ends_with('.');
@@ -22,6 +22,15 @@ pub fn commands(page: &mut Page, command: &Command) {
         }
         page.roff(&options(command.clone().disable_help_flag(true)));
     }
+}
+
+/// A command, or those that it is made of, under their whole names.
+fn named(command: &Command) -> Vec<(String, &Command)> {
+    let name = command.get_name().to_owned();
+    if !command.has_subcommands() {
+        return vec![(name, command)];
+    }
+    command.get_subcommands().map(|below| (format!("{name} {}", below.get_name()), below)).collect()
 }
 
 /// The options of the daemon.

@@ -206,7 +206,7 @@ impl World {
         let now = moment(self.now);
         match self.clients[client].courier.handle_line(now, line.as_bytes()) {
             Some(Said::Finished(id, outcome)) => self.ends(client, id, outcome),
-            Some(Said::Pushed(..)) | None => Ok(()),
+            Some(Said::Pushed(..) | Said::Challenged) | None => Ok(()),
         }
     }
 

@@ -24,9 +24,19 @@ impl Client {
         }
         let time = duration::show(self.settings.timeout);
         let what = match excuse {
+            Some(ErrorName::Prove) if line.starts_with(b"JOIN ") => {
+                let why = format!("{hub} does not take the secret that was given as that of this code");
+                return Failure { name: excuse, ..Failure::new(Exit::Denied, why) };
+            }
             Some(ErrorName::TooLong) => return Failure::refused("too-long", "the hub takes no line so long"),
             Some(name) => format!("the hub at {hub} said `{}` for all of {time}", name.as_str()),
-            None if self.link.heard => format!("no answer from {hub} within {time}"),
+            None if self.link.heard => match self.courier.unproved() {
+                Some(reply) => {
+                    let reply = String::from_utf8_lossy(reply);
+                    format!("no proved answer from {hub} within {time}, only: {reply}")
+                }
+                None => format!("no answer from {hub} within {time}"),
+            },
             None => {
                 format!(
                     "no answer from {hub} within {time}; is pigeond running there, and does every firewall let it answer?"
