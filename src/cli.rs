@@ -14,9 +14,12 @@ mod chat;
 mod child;
 mod client;
 mod clock;
+mod discover;
+mod doctor;
 mod duration;
 mod exit;
 mod facts;
+mod find;
 mod histogram;
 mod input;
 mod link;
@@ -70,8 +73,12 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
-    let settings = Settings::gather(&arguments)?;
+    let mut settings = Settings::gather(&arguments)?;
     let mut out = Output::new(arguments.json, arguments.color);
+    // These two look for hubs themselves.
+    if !settings.is_given && !matches!(arguments.command, Command::Discover { .. } | Command::Doctor) {
+        settings.hub = find::hub(settings.port, !arguments.json)?;
+    }
     match arguments.command {
         Command::Chat => chat::chat(&settings, &mut out),
         Command::Say { text } => messages::say(&settings, &mut out, &text),
@@ -92,6 +99,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Info => facts::pairs(&settings, &mut out, "INFO"),
         Command::Stats => facts::pairs(&settings, &mut out, "STATS"),
         Command::Ping(options) => ping::ping(&settings, &mut out, &options),
+        Command::Discover { wait } => discover::discover(&settings, &mut out, wait),
+        Command::Doctor => doctor::doctor(&settings, &mut out),
         Command::Bench(options) => bench::bench(&settings, &mut out, &options),
     }
 }
