@@ -9,7 +9,6 @@ mod descriptors;
 mod drops;
 mod files;
 mod handover;
-mod holder;
 mod journal;
 mod keeper;
 mod options;

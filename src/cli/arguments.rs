@@ -10,7 +10,7 @@ use crate::names::{Code, Key, Pattern};
 
 /// How the program ends, for scripts.
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, 64 wrong usage, 65 the hub refuses the data (no such key, not a number, too long ...), \
+Exit codes: 0 done, 1 a check of doctor failed, 64 wrong usage or several hubs, 65 the hub refuses the data (no such key, not a number, too long ...), \
 69 no hub answers, 70 something unforeseen (ask: the answer is an error), 75 no answer in time, 77 denied (also: full, join first), \
 78 bad configuration.
 

@@ -105,7 +105,7 @@ impl Asker {
             }
             self.ask(now);
             for (way, question) in self.questions.iter_mut().enumerate() {
-                if let Some(answer) = question.receive(way, now) {
+                if let Some(answer) = question.receive(way, self.clock) {
                     return Ok(Some(answer));
                 }
             }
@@ -130,7 +130,7 @@ impl Asker {
             if question.next > now {
                 continue;
             }
-            question.ask(now);
+            question.ask(self.clock.now());
             let share = share(question.copies) + JITTER * next_random(&mut self.random);
             question.next = self.start + self.unit.mul_f64(share);
         }
@@ -177,7 +177,7 @@ impl Question {
         }
     }
 
-    fn receive(&mut self, way: usize, now: Moment) -> Option<Answer> {
+    fn receive(&mut self, way: usize, clock: Clock) -> Option<Answer> {
         let mut buffer = [0; ANSWER_BYTES];
         let received = self.socket.as_ref()?.recv_from(&mut buffer);
         let (count, from) = match received {
@@ -197,7 +197,7 @@ impl Question {
         if let Some(here) = here.as_ref().filter(|_| !self.is_direct) {
             address.set_port(here.port);
         }
-        Some(Answer { address, here, time: now.since(self.asked), way })
+        Some(Answer { address, here, time: clock.now().since(self.asked), way })
     }
 }
 

@@ -63,7 +63,8 @@ pub(in crate::cli) fn broadcast(address: &Ifv4Addr) -> Option<Ipv4Addr> {
     }
     // Loopback, and interfaces that were set up without one, still have what follows from their prefix.
     let of_prefix = address.ip | !address.netmask;
-    address.broadcast.filter(|given| !given.is_unspecified()).or(Some(of_prefix))
+    let given = address.broadcast.filter(|&given| given != address.ip && !given.is_unspecified());
+    given.or(Some(of_prefix))
 }
 
 fn of_interface(interface: &Interface) -> Vec<Way> {
@@ -136,7 +137,7 @@ pub(in crate::cli) mod tests {
     fn an_interface_without_a_broadcast_address_has_that_of_its_prefix() {
         assert_eq!(shown(&[v4("eth0", "10.0.5.7", 22, None)])[0], "10.0.7.255 on eth0");
         assert_eq!(shown(&[v4("eth0", "10.0.5.7", 22, Some("0.0.0.0"))])[0], "10.0.7.255 on eth0");
-        assert_eq!(shown(&[v4("eth0", "10.0.5.7", 30, None)])[0], "10.0.5.7 on eth0");
+        assert_eq!(shown(&[v4("eth0", "10.0.5.6", 30, None)])[0], "10.0.5.7 on eth0");
         assert_eq!(shown(&[v4("eth0", "10.0.5.7", 31, None)]), ["255.255.255.255 on eth0"]);
     }
 
