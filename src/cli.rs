@@ -72,11 +72,36 @@ fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() }
 }
 
+/// Whether a hub has to be found first: two commands look for hubs themselves, and two are refused without a code.
+fn needs_hub(command: &Command, has_code: bool) -> bool {
+    match command {
+        Command::Discover { .. } | Command::Doctor => false,
+        Command::Send { .. } | Command::All { .. } => has_code,
+        Command::Chat
+        | Command::Say { .. }
+        | Command::Raw { .. }
+        | Command::Ask { .. }
+        | Command::Answer(_)
+        | Command::Listen { .. }
+        | Command::Watch { .. }
+        | Command::Get { .. }
+        | Command::Set { .. }
+        | Command::Inc { .. }
+        | Command::Dec { .. }
+        | Command::Del { .. }
+        | Command::Keys { .. }
+        | Command::Who
+        | Command::Info
+        | Command::Stats
+        | Command::Ping(_)
+        | Command::Bench(_) => true,
+    }
+}
+
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut settings = Settings::gather(&arguments)?;
     let mut out = Output::new(arguments.json, arguments.color);
-    // These two look for hubs themselves.
-    if !settings.is_given && !matches!(arguments.command, Command::Discover { .. } | Command::Doctor) {
+    if !settings.is_given && needs_hub(&arguments.command, settings.code.is_some()) {
         settings.hub = find::hub(settings.port, !arguments.json)?;
     }
     match arguments.command {

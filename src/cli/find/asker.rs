@@ -110,8 +110,9 @@ impl Asker {
                 }
             }
             let open = self.questions.iter().filter(|question| question.socket.is_some());
-            let wake = open.map(|question| question.next).min().unwrap_or(until).min(until);
-            self.wait(wake.since(now))?;
+            // The last of them may have turned out just now to lead nowhere.
+            let Some(wake) = open.map(|question| question.next).min() else { continue };
+            self.wait(wake.min(until).since(now))?;
         }
     }
 
