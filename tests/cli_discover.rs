@@ -1,5 +1,12 @@
 //! `pigeon` without an address: hubs that answer a broadcast on loopback, where 127.255.255.255 is one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
 mod fake_hub;
 
 use std::net::UdpSocket;

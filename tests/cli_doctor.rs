@@ -1,5 +1,7 @@
 //! `pigeon doctor` as a process, with a hub of a few lines and system programs that print what a test wants.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
 mod fake_hub;
 
 use std::net::{TcpListener, UdpSocket};
@@ -12,6 +14,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Programs of the system, by name and what they print.
+///
+/// The others print nothing, so that none of this machine's is run.
 fn system(programs: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let silent = [("systemctl", ""), ("nft", ""), ("iptables-save", ""), ("ip6tables-save", ""), ("iw", "")];
@@ -90,8 +94,7 @@ fn where_there_is_no_hub_at_all_it_says_so() {
 }
 
 #[test]
-fn a_hub_elsewhere_is_looked_at_from_here_only_and_all_is_well() {
-    // Not a local address of this machine's by the words of the test, but what is local is looked at as such.
+fn an_address_of_this_machine_is_looked_at_as_such_and_people_read_lines() {
     let hub = hub();
     let _tcp = TcpListener::bind(hub.address).unwrap();
     let system = system(&[]);
