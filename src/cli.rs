@@ -14,9 +14,12 @@ mod chat;
 mod child;
 mod client;
 mod clock;
+mod discover;
+mod doctor;
 mod duration;
 mod exit;
 mod facts;
+mod find;
 mod histogram;
 mod input;
 mod key;
@@ -71,12 +74,42 @@ fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() }
 }
 
+/// Whether a hub has to be found first: some commands look for hubs themselves or need none, and two are
+/// refused without a code.
+fn needs_hub(command: &Command, has_code: bool) -> bool {
+    match command {
+        Command::Discover { .. } | Command::Doctor | Command::Key { .. } => false,
+        Command::Send { .. } | Command::All { .. } => has_code,
+        Command::Chat
+        | Command::Say { .. }
+        | Command::Raw { .. }
+        | Command::Ask { .. }
+        | Command::Answer(_)
+        | Command::Listen { .. }
+        | Command::Watch { .. }
+        | Command::Get { .. }
+        | Command::Set { .. }
+        | Command::Inc { .. }
+        | Command::Dec { .. }
+        | Command::Del { .. }
+        | Command::Keys { .. }
+        | Command::Who
+        | Command::Info
+        | Command::Stats
+        | Command::Ping(_)
+        | Command::Bench(_) => true,
+    }
+}
+
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut out = Output::new(arguments.json, arguments.color);
     if let Command::Key { command } = &arguments.command {
         return key::key(&mut out, command);
     }
-    let settings = Settings::gather(&arguments)?;
+    let mut settings = Settings::gather(&arguments)?;
+    if !settings.is_given && needs_hub(&arguments.command, settings.code.is_some()) {
+        settings.hub = find::hub(settings.port, !arguments.json)?;
+    }
     match arguments.command {
         Command::Chat => chat::chat(&settings, &mut out),
         Command::Say { text } => messages::say(&settings, &mut out, &text),
@@ -97,6 +130,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Info => facts::pairs(&settings, &mut out, "INFO"),
         Command::Stats => facts::pairs(&settings, &mut out, "STATS"),
         Command::Ping(options) => ping::ping(&settings, &mut out, &options),
+        Command::Discover { wait } => discover::discover(&settings, &mut out, wait),
+        Command::Doctor => doctor::doctor(&settings, &mut out),
         Command::Bench(options) => bench::bench(&settings, &mut out, &options),
         Command::Key { command } => key::key(&mut out, &command),
     }

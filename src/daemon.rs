@@ -10,7 +10,6 @@ mod descriptors;
 mod drops;
 mod files;
 mod handover;
-mod holder;
 mod interfaces;
 mod journal;
 mod keeper;

@@ -8,7 +8,7 @@
 //! 3. [`hub`]: the stores, and one dispatch from request to action
 //! 4. [`courier`]: the client's half, as pure as the hub
 //! 5. [`config`]: TOML in, checked settings out
-//! 6. [`daemon`] and [`cli`]: the shells, with sockets, clocks and processes
+//! 6. `machine`: what both shells ask of the system; [`daemon`] and [`cli`]: the shells, with sockets, clocks and processes
 //!
 //! What is absent below the shells, and stays absent: clocks, sockets, the environment, `unsafe`, locks,
 //! unbounded queues, and iteration over hash maps (so that every run can be repeated).
@@ -19,6 +19,7 @@ pub mod courier;
 pub mod daemon;
 pub mod hub;
 pub mod limits;
+mod machine;
 pub mod moment;
 pub mod names;
 pub mod proof;

@@ -23,8 +23,9 @@ const FLOORS: &[(&str, u32)] = &[
     ("hub", 3),
     ("courier", 2),
     ("config", 4),
-    ("daemon", 5),
-    ("cli", 5),
+    ("machine", 5),
+    ("daemon", 6),
+    ("cli", 6),
 ];
 
 /// Names that no room below floor 4 may mention, and where they belong.

@@ -10,12 +10,13 @@ use crate::names::{Code, Key, Pattern};
 
 /// How the program ends, for scripts.
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, 64 wrong usage, 65 the hub refuses the data (no such key, not a number, too long ...), \
+Exit codes: 0 done, 1 a check of doctor failed, 64 wrong usage or several hubs, 65 the hub refuses the data (no such key, not a number, too long ...), \
 69 no hub answers, 70 something unforeseen (ask: the answer is an error), 75 no answer in time, 77 denied (also: full, join first), \
 78 bad configuration.
 
 The hub's address is taken from --hub, else PIGEON_HUB, else ~/.config/pigeon/config.toml (keys: hub, as, tcp, \
-timeout, key_file), else 127.0.0.1:10125.
+timeout, key_file). Without any of them it is looked for: on this machine, then where it was found last, then on the \
+networks that this machine is on.
 
 Where the operator gave a code a secret, it is taken from --key-file, else PIGEON_KEY_FILE, else PIGEON_KEY, which is \
 the secret itself, else key_file in config.toml. With a secret every request is proved, and so must be its answer; each \
@@ -32,6 +33,10 @@ pub(super) struct Arguments {
     /// Where the hub is: a name or an address, with or without a port
     #[arg(long, global = true, value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname, env = "PIGEON_HUB", hide_env = true)]
     pub(super) hub: Option<String>,
+
+    /// The hub's port, where its address names none or nobody has said where it is [default: 10125]
+    #[arg(long, global = true, value_name = "PORT", value_hint = ValueHint::Other, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) port: Option<u16>,
 
     /// Talk over TCP instead of UDP
     #[arg(long, global = true)]
@@ -234,6 +239,26 @@ pub(super) enum Command {
         #[command(flatten)]
         line: Text,
     },
+    /// List the hubs on the networks that this machine is on, as they answer
+    ///
+    /// Asks by broadcast on each interface and, over IPv6, all nodes of each link, several times. A hub that answers
+    /// from several addresses is one hub.
+    ///
+    /// JSON: `{"name":"pi","address":"192.168.1.5:10125","addresses":["192.168.1.5:10125"],"version":"0.1.0","clients":3,"limit":100,"ms":1.234}`
+    /// for each
+    Discover {
+        /// How long to wait for answers
+        #[arg(long, value_name = "TIME", default_value = "1s", value_hint = ValueHint::Other, value_parser = duration::parse)]
+        wait: Duration,
+    },
+    /// Look for what keeps hub and client apart, and print what is wrong with the command that mends it
+    ///
+    /// Each check is one line: ok, warn, FAIL, or skip where it cannot be made. With --hub it looks at what can be seen
+    /// of that hub from here. Run as root it sees more. The exit code is 1 if anything fails.
+    ///
+    /// JSON: `{"check":"service","state":"fail","what":"pigeond.service is not running","fix":"sudo systemctl start pigeond"}`
+    /// for each
+    Doctor,
     /// Load the hub and print requests per second and latencies
     ///
     /// JSON: one object with `requests`, `seconds`, `per_second`, `lost`, `p50_us`, `p90_us`, `p99_us`,

@@ -10,6 +10,8 @@ use crate::wire::ErrorName;
 pub(super) enum Exit {
     /// Done.
     Ok,
+    /// A check of `doctor` failed.
+    Trouble,
     /// The command line is wrong.
     Usage,
     /// The hub refuses the data, or it cannot be sent.
@@ -30,6 +32,7 @@ impl Exit {
     pub(super) fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
+            Self::Trouble => 1,
             Self::Usage => 64,
             Self::Data => 65,
             Self::NoHub => 69,

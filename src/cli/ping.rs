@@ -67,18 +67,18 @@ pub(super) fn ping(settings: &Settings, out: &mut Output, options: &PingOptions)
 
 /// What was sent and what came back.
 #[derive(Debug)]
-struct Pings {
-    sent: u64,
+pub(super) struct Pings {
+    pub(super) sent: u64,
     under_way: BTreeMap<u64, Moment>,
-    latencies: Histogram,
+    pub(super) latencies: Histogram,
 }
 
 impl Pings {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { sent: 0, under_way: BTreeMap::new(), latencies: Histogram::new() }
     }
 
-    fn send(&mut self, now: Moment) -> Vec<u8> {
+    pub(super) fn send(&mut self, now: Moment) -> Vec<u8> {
         self.sent += 1;
         self.under_way.insert(self.sent, now);
         if self.under_way.len() > UNDER_WAY {
@@ -88,7 +88,7 @@ impl Pings {
     }
 
     /// Which ping the line answers for the first time, and how long that took.
-    fn answered(&mut self, reply: &[u8], now: Moment) -> Option<(u64, Duration)> {
+    pub(super) fn answered(&mut self, reply: &[u8], now: Moment) -> Option<(u64, Duration)> {
         let number = str::from_utf8(reply).ok()?.trim_end().strip_prefix("pong ")?.parse().ok()?;
         let latency = now.since(self.under_way.remove(&number)?);
         self.latencies.add(latency, 1);

@@ -10,6 +10,7 @@ use super::arguments::Arguments;
 use super::duration;
 use super::exit::{Exit, Failure};
 use super::secret::{Keys, Secret};
+use crate::limits::DEFAULT_PORT;
 use crate::names::Code;
 
 /// How long to wait for an answer unless told otherwise.
@@ -21,7 +22,12 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(15);
 /// Where the hub is and how to talk to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
+    /// Where the hub is; the default until it is found, if nobody has said.
     pub(super) hub: HubAddress,
+    /// Whether somebody has said where the hub is.
+    pub(super) is_given: bool,
+    /// Where to look for a hub if nobody has said.
+    pub(super) port: u16,
     pub(super) tcp: bool,
     pub(super) code: Option<String>,
     /// Secrets of codes, if any were given.
@@ -82,15 +88,18 @@ impl Settings {
             None => File::default(),
         };
         let hub = match arguments.hub.as_deref().filter(|hub| !hub.is_empty()) {
-            Some(hub) => HubAddress::parse(hub).map_err(|why| Failure::new(Exit::Usage, why))?,
-            None => file.hub.unwrap_or_default(),
+            Some(hub) => Some(HubAddress::parse(hub).map_err(|why| Failure::new(Exit::Usage, why))?),
+            None => file.hub,
         };
+        let port = arguments.port.unwrap_or(DEFAULT_PORT);
         let timeout = arguments.timeout.or(file.timeout.map(|timeout| timeout.0));
         let keys = keys(arguments.key_file.as_deref().map(Path::new), file.key.as_deref())?;
         let code = arguments.own_code.clone().or(file.code.map(|code| code.0));
         let only_code = || keys.as_ref().and_then(Keys::only_code).map(str::to_owned);
         Ok(Self {
-            hub,
+            is_given: hub.is_some(),
+            hub: hub.unwrap_or_default().or_port(port),
+            port,
             tcp: arguments.tcp || file.tcp.unwrap_or_default(),
             code: code.or_else(only_code),
             keys,

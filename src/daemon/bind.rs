@@ -1,32 +1,15 @@
 //! Binds the sockets that the configuration asks for, and keeps those that it still asks for after a reload.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::holder;
 use crate::config::Listen;
+use crate::machine::{Held, Holder, held};
 
-/// Which kind of socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    /// Datagrams.
-    Udp,
-    /// Connections.
-    Tcp,
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Udp => "UDP",
-            Self::Tcp => "TCP",
-        })
-    }
-}
+pub(super) use crate::machine::Kind;
 
 /// What the configuration asks for: a kind, an address and a port, which may be 0.
 pub(super) type Wanted = (Kind, SocketAddr);
@@ -153,10 +136,17 @@ impl Bound {
     }
 }
 
+fn holder(kind: Kind, port: u16) -> Option<String> {
+    match held(kind, port) {
+        Held::By(holders) => holders.first().map(Holder::to_string),
+        Held::ByNobody | Held::BySomebody => None,
+    }
+}
+
 fn bind_one(kind: Kind, address: SocketAddr) -> Result<Bound, Error> {
     open(kind, address).map_err(|error| {
         if error.kind() == io::ErrorKind::AddrInUse {
-            Error::Taken { kind, address, holder: holder::of(kind, address.port()) }
+            Error::Taken { kind, address, holder: holder(kind, address.port()) }
         } else if error.kind() == io::ErrorKind::PermissionDenied {
             Error::Forbidden { kind, address }
         } else {

@@ -31,8 +31,13 @@ pub struct Hub {
 }
 
 impl Hub {
-    pub fn udp(mut answer: impl FnMut(&str) -> Vec<Vec<u8>> + Send + 'static) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    pub fn udp(answer: impl FnMut(&str) -> Vec<Vec<u8>> + Send + 'static) -> Self {
+        Self::udp_at("127.0.0.1:0", answer)
+    }
+
+    /// One at another address, which may be a broadcast address: then it hears what is sent to everyone there.
+    pub fn udp_at(at: &str, mut answer: impl FnMut(&str) -> Vec<Vec<u8>> + Send + 'static) -> Self {
+        let socket = UdpSocket::bind(at).unwrap();
         let address = socket.local_addr().unwrap();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let notes = Arc::clone(&heard);
@@ -52,7 +57,9 @@ impl Hub {
             }
         });
         let stop = Box::new(move || {
-            let _ = UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"\0stop", address);
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_broadcast(true).unwrap();
+            socket.send_to(b"\0stop", address).unwrap();
         });
         Self { address, heard, stop, thread: Some(thread) }
     }

@@ -1,0 +1,67 @@
+//! `doctor`: what keeps hub and client apart, one check after the other, each with the command that mends it.
+//!
+//! What a check reads from the system is separate from what it makes of that, which is pure and tested with
+//! what real programs print.
+
+mod discovery;
+mod drops;
+mod finding;
+mod firewall;
+mod interfaces;
+mod iptables;
+mod measure;
+mod nft;
+mod port;
+mod rules;
+mod service;
+mod tool;
+mod wifi;
+
+use std::net::SocketAddr;
+
+use if_addrs::Interface;
+
+use super::exit::{Exit, Failure};
+use super::find::ways::is_own;
+use super::output::Output;
+use super::settings::Settings;
+use finding::Report;
+
+/// Hubs that are measured, if there are more.
+const MEASURED: usize = 4;
+
+pub(super) fn doctor(settings: &Settings, out: &mut Output) -> Result<(), Failure> {
+    let interfaces = if_addrs::get_if_addrs()?;
+    let given = if settings.is_given { settings.hub.resolve()? } else { Vec::new() };
+    let port = settings.hub.port();
+    let mut report = Report::new(out);
+    let hubs = match given.first() {
+        Some(&hub) if !is_own(hub.ip(), &interfaces) => {
+            interfaces::check(&interfaces, &mut report)?;
+            wifi::check(&mut report)?;
+            discovery::check_one(hub, &mut report)?
+        }
+        Some(_) | None => check_here(port, &interfaces, &mut report)?,
+    };
+    for hub in hubs.into_iter().take(MEASURED) {
+        measure::check(hub, &mut report)?;
+    }
+    if report.has_failed { Err(Failure::new(Exit::Trouble, "")) } else { Ok(()) }
+}
+
+/// Everything that can be seen of a hub on this machine, or of the way to those on its networks.
+fn check_here(
+    port: u16,
+    interfaces: &[Interface],
+    report: &mut Report<'_>,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let runs = service::check(report)?;
+    port::check(port, runs, report)?;
+    interfaces::check(interfaces, report)?;
+    wifi::check(report)?;
+    firewall::check(port, runs, report)?;
+    if runs {
+        drops::check(port, report)?;
+    }
+    discovery::check(port, runs, interfaces, report)
+}

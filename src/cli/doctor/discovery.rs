@@ -1,0 +1,194 @@
+//! Whether hubs answer, and in which of the ways to ask.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use if_addrs::{IfAddr, Interface};
+
+use super::finding::{Finding, Report};
+use crate::cli::address::HubAddress;
+use crate::cli::exit::Failure;
+use crate::cli::find::asker::{Answer, Asker};
+use crate::cli::find::hubs::{Hub, Hubs};
+use crate::cli::find::same::is_same;
+use crate::cli::find::ways::{self, Way, is_up};
+
+const CHECK: &str = "discovery";
+
+/// How long answers are awaited.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Own addresses that are asked.
+const OWN: usize = 8;
+
+/// Asks a hub at a given address; yields it if it answers.
+pub(super) fn check_one(hub: SocketAddr, report: &mut Report<'_>) -> Result<Vec<SocketAddr>, Failure> {
+    let mut asker = Asker::open([Way::Direct(hub)], hub.port(), WAIT)?;
+    let answer = asker.next(None)?;
+    let trouble = asker.trouble(0).map(ToString::to_string);
+    report.add(&judge_direct(hub, answer.as_ref(), trouble.as_deref()))?;
+    Ok(answer.into_iter().map(|answer| answer.address).collect())
+}
+
+/// Asks in every way; yields where the hubs are.
+pub(super) fn check(
+    port: u16,
+    runs: bool,
+    interfaces: &[Interface],
+    report: &mut Report<'_>,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let ways = every_way(port, interfaces);
+    let mut asker = Asker::open(ways.clone(), port, WAIT)?;
+    let mut answers: Vec<Option<Answer>> = vec![None; ways.len()];
+    let mut hubs = Hubs::default();
+    while let Some(answer) = asker.next(None)? {
+        hubs.add(&answer, is_same);
+        if let Some(first) = answers.get_mut(answer.way) {
+            first.get_or_insert(answer);
+        }
+    }
+    let local =
+        answers.iter().flatten().map(|answer| answer.address).find(|address| address.ip().is_loopback());
+    let is_here = runs || local.is_some();
+    for (index, (way, answer)) in ways.iter().zip(&answers).enumerate() {
+        let trouble = asker.trouble(index).map(ToString::to_string);
+        match way {
+            Way::Direct(address) if is_here && (answer.is_some() || address.is_ipv4()) => {
+                report.add(&judge_direct(*address, answer.as_ref(), trouble.as_deref()))?;
+            }
+            Way::Direct(_) => {}
+            Way::Directed { .. } | Way::Everyone { .. } | Way::Multicast { .. } => {
+                report.add(&judge_way(way, answer.as_ref(), trouble.as_deref()))?;
+            }
+        }
+    }
+    let mut found: Vec<SocketAddr> = hubs.list().iter().map(Hub::address).collect();
+    // One that does not want to be discovered is measured all the same.
+    if let Some(local) = local.filter(|local| !found.contains(local)) {
+        found.insert(0, local);
+    }
+    report.add(&sum_up(&hubs, !found.is_empty()))?;
+    Ok(found)
+}
+
+/// The machine itself, its own addresses, then its networks.
+fn every_way(port: u16, interfaces: &[Interface]) -> Vec<Way> {
+    let loopback =
+        [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
+    let own = interfaces.iter().filter(|interface| is_up(interface)).filter_map(|interface| match &interface
+        .addr
+    {
+        IfAddr::V4(address) if !address.is_loopback() => Some(SocketAddr::from((address.ip, port))),
+        IfAddr::V4(_) | IfAddr::V6(_) => None,
+    });
+    let direct = loopback.into_iter().chain(own.take(OWN)).map(Way::Direct);
+    let loopback = |way: &Way| matches!(way, Way::Directed { from, .. } if from.is_loopback());
+    direct.chain(ways::of_interfaces(interfaces).into_iter().filter(|way| !loopback(way))).collect()
+}
+
+fn judge_direct(address: SocketAddr, answer: Option<&Answer>, trouble: Option<&str>) -> Finding {
+    let at = HubAddress::from(address);
+    match answer {
+        Some(Answer { here: Some(here), .. }) => {
+            Finding::ok(CHECK, format!("{at} answers: hub \"{}\", version {}", here.name, here.version))
+        }
+        Some(_) => Finding::warn(
+            CHECK,
+            format!("{at} answers, but does not want to be discovered"),
+            "set `discovery = true` in [broadcast] of its configuration, then: sudo systemctl reload pigeond",
+        ),
+        None if address.ip().is_loopback() => Finding::fail(
+            CHECK,
+            format!("{at} does not answer{}", because(trouble)),
+            "sudo systemctl restart pigeond; journalctl -u pigeond -n 20 tells more",
+        ),
+        None => Finding::fail(
+            CHECK,
+            format!("{at} does not answer{}", because(trouble)),
+            "is pigeond running there, does `bind` in [listen] hold that address or 0.0.0.0, do its firewall and \
+             `networks` in [access] let this machine in? Run pigeon doctor there",
+        ),
+    }
+}
+
+fn judge_way(way: &Way, answer: Option<&Answer>, trouble: Option<&str>) -> Finding {
+    match answer.and_then(|answer| Some((answer, answer.here.as_ref()?))) {
+        Some((answer, here)) => {
+            let at = HubAddress::from(answer.address);
+            let millis = answer.time.as_secs_f64() * 1e3;
+            Finding::ok(CHECK, format!("{way}: hub \"{}\" at {at} answers, {millis:.1} ms", here.name))
+        }
+        None => Finding::warn(
+            CHECK,
+            format!("{way}: no answer{}", because(trouble)),
+            "if a hub is there: pigeon doctor on its machine; access points may pass no broadcast, then use --hub",
+        ),
+    }
+}
+
+fn because(trouble: Option<&str>) -> String {
+    trouble.map(|trouble| format!(": {trouble}")).unwrap_or_default()
+}
+
+fn sum_up(hubs: &Hubs, any: bool) -> Finding {
+    let name = |hub: &Hub| format!("\"{}\" at {}", hub.here.name, HubAddress::from(hub.address()));
+    match hubs.list() {
+        [] if any => Finding::ok(CHECK, "the hub on this machine answers"),
+        [] => Finding::fail(
+            CHECK,
+            "no hub answers in any way",
+            "start one: sudo systemctl start pigeond; or say where it is: pigeon doctor --hub HOST",
+        ),
+        [hub] => Finding::ok(CHECK, format!("one hub: {}", name(hub))),
+        several => {
+            let names: Vec<String> = several.iter().map(name).collect();
+            let what = format!("{} hubs: {}", several.len(), names.join(", "));
+            Finding::warn(CHECK, what, "say which one with --hub ADDRESS or PIGEON_HUB")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::State;
+    use super::*;
+    use crate::cli::find::here::Here;
+    use crate::cli::find::ways::tests::{v4, v6};
+
+    #[test]
+    fn each_way_is_asked_and_loopback_is_no_network() {
+        let interfaces =
+            [v4("lo", "127.0.0.1", 8, None), v4("eth0", "10.0.0.7", 24, None), v6("eth0", "fe80::7")];
+        let ways: Vec<String> = every_way(99, &interfaces).iter().map(Way::to_string).collect();
+        let network = ["10.0.0.255 on eth0", "255.255.255.255 on eth0", "ff02::1 on eth0"];
+        assert_eq!(ways, [&["127.0.0.1:99", "[::1]:99", "10.0.0.7:99"][..], &network].concat());
+    }
+
+    #[test]
+    fn each_way_has_its_verdict() {
+        let address: SocketAddr = "10.0.0.1:99".parse().unwrap();
+        let here = Here::parse(b"HERE pi 0.1.0 99 3/10");
+        let answer = |here| Answer { address, here, time: Duration::from_micros(1234), way: 0 };
+        let open = judge_direct(address, Some(&answer(here.clone())), None);
+        let shy = judge_direct(address, Some(&answer(None)), None);
+        let gone = judge_direct(address, None, Some("Connection refused"));
+        assert_eq!([open.state, shy.state, gone.state], [State::Ok, State::Warn, State::Fail]);
+        assert_eq!(gone.what, "10.0.0.1:99 does not answer: Connection refused");
+        let way = Way::Everyone { interface: "eth0".to_owned(), from: Ipv4Addr::LOCALHOST };
+        let heard = judge_way(&way, Some(&answer(here)), None);
+        assert_eq!(heard.what, "255.255.255.255 on eth0: hub \"pi\" at 10.0.0.1:99 answers, 1.2 ms");
+        assert_eq!(judge_way(&way, None, None).state, State::Warn);
+    }
+
+    #[test]
+    fn without_any_hub_it_fails_and_with_two_it_warns() {
+        let mut hubs = Hubs::default();
+        assert_eq!([sum_up(&hubs, false).state, sum_up(&hubs, true).state], [State::Fail, State::Ok]);
+        for (name, state) in [("pi", State::Ok), ("den", State::Warn)] {
+            let here = Here::parse(format!("HERE {name} 0.1.0 99 3/10").as_bytes());
+            let address = "10.0.0.1:99".parse().unwrap();
+            hubs.add(&Answer { address, here, time: Duration::ZERO, way: 0 }, |_, _| None);
+            assert_eq!(sum_up(&hubs, true).state, state);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Whether a packet filter on this machine keeps others from the hub.
+
+use super::finding::{Finding, Report, State};
+use super::rules::{Chain, what_drops};
+use super::tool::{Ran, run};
+use super::{iptables, nft};
+use crate::cli::exit::Failure;
+use crate::machine::Kind;
+
+const CHECK: &str = "firewall";
+
+/// Some port of those from which questions are asked: an answer to a broadcast comes there, unknown to the filter.
+const ANSWER_PORT: u16 = 45_000;
+
+pub(super) fn check(port: u16, runs: bool, report: &mut Report<'_>) -> Result<(), Failure> {
+    let ran = [run("nft", &["list", "ruleset"]), run("iptables-save", &[]), run("ip6tables-save", &[])];
+    let findings = if runs { judge(&ran, port) } else { judge_client(&ran, port) };
+    findings.iter().try_for_each(|finding| report.add(finding))
+}
+
+/// From what `nft`, `iptables-save` and `ip6tables-save` told.
+fn judge(ran: &[Ran; 3], port: u16) -> Vec<Finding> {
+    if ran.iter().all(|ran| *ran == Ran::Missing) {
+        return vec![Finding::skip(CHECK, "neither nft nor iptables-save is here")];
+    }
+    let text = |ran: &Ran| match ran {
+        Ran::Ended(true, text) => Some(text.clone()),
+        Ran::Ended(false, _) | Ran::Missing | Ran::Stuck => None,
+    };
+    let [rules, old, old6] = ran.each_ref().map(text);
+    if rules.is_none() && old.is_none() && old6.is_none() {
+        return vec![Finding::skip(CHECK, "only root may read its rules: sudo pigeon doctor")];
+    }
+    // What iptables has made nft prints too, but less clearly.
+    let is_told_by_iptables =
+        |chain: &Chain| old.is_some() && matches!(chain.table.as_str(), "ip filter" | "ip6 filter");
+    let mut chains = nft::parse(&rules.unwrap_or_default());
+    chains.retain(|chain| !is_told_by_iptables(chain));
+    let filters =
+        [("nft", chains), ("iptables", old_chains(old.as_ref())), ("ip6tables", old_chains(old6.as_ref()))];
+    let mut findings = Vec::new();
+    for kind in [Kind::Udp, Kind::Tcp] {
+        for (program, chains) in &filters {
+            if let Some(what) = what_drops(chains, kind, port) {
+                let what = format!("{program}: {what} keeps others from {kind} port {port}");
+                findings.push(Finding::fail(CHECK, what, fix(program, chains, kind, port)));
+            }
+        }
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok(CHECK, format!("no rule keeps others from port {port}")));
+    }
+    findings
+}
+
+/// Where no hub runs the only question is whether the answer to a broadcast comes through: it comes from another
+/// address than was asked, so that no filter takes it for an answer.
+fn judge_client(ran: &[Ran; 3], port: u16) -> Vec<Finding> {
+    let mut findings = judge(ran, ANSWER_PORT);
+    // Connections are answered in kind, and pass.
+    let is_udp = |finding: &Finding| finding.state != State::Fail || finding.what.contains(" UDP port ");
+    findings.retain(is_udp);
+    if findings.is_empty() {
+        findings.push(Finding::ok(CHECK, String::new()));
+    }
+    for finding in &mut findings {
+        match finding.state {
+            State::Fail => {
+                let what =
+                    "a packet filter here keeps out what answers a broadcast, which comes to any UDP port";
+                let fix = format!("say where the hub is: --hub HOST; or accept UDP from port {port}");
+                *finding = Finding::warn(CHECK, what, fix);
+            }
+            State::Ok => *finding = Finding::ok(CHECK, "no rule here keeps out what answers a broadcast"),
+            State::Warn | State::Skip => {}
+        }
+    }
+    findings
+}
+
+fn old_chains(text: Option<&String>) -> Vec<Chain> {
+    text.map(|text| iptables::parse(text)).unwrap_or_default()
+}
+
+/// The command of whoever has made the rules: what is added behind their back is lost at the next change.
+fn fix(program: &str, chains: &[Chain], kind: Kind, port: u16) -> String {
+    let protocol = kind.to_string().to_ascii_lowercase();
+    if chains.iter().any(|chain| chain.name.starts_with("ufw")) {
+        return format!("sudo ufw allow {port}/{protocol}");
+    }
+    if chains.iter().any(|chain| chain.table.ends_with(" firewalld")) {
+        let add = format!("sudo firewall-cmd --permanent --add-port={port}/{protocol}");
+        return format!("{add} && sudo firewall-cmd --reload");
+    }
+    match chains.iter().find(|chain| chain.input.is_some()) {
+        Some(chain) if program == "nft" => {
+            format!("sudo nft insert rule {} {} {protocol} dport {port} accept", chain.table, chain.name)
+        }
+        Some(_) | None => format!("sudo {program} -I INPUT -p {protocol} --dport {port} -j ACCEPT"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(text: &str) -> Ran {
+        Ran::Ended(true, text.to_owned())
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_failure() {
+        for ran in [
+            [Ran::Missing, Ran::Missing, Ran::Missing],
+            [Ran::Ended(false, String::new()), Ran::Missing, Ran::Missing],
+            [Ran::Stuck, Ran::Ended(false, String::new()), Ran::Missing],
+        ] {
+            let findings = judge(&ran, 99);
+            assert_eq!((findings.len(), findings[0].state), (1, State::Skip), "{findings:?}");
+        }
+        assert_eq!(judge(&[ended(""), Ran::Missing, Ran::Missing], 99)[0].state, State::Ok);
+    }
+
+    #[test]
+    fn where_no_hub_runs_only_answers_matter() {
+        let filter = |rule: &str| ended(&format!("*filter\n:INPUT DROP [0:0]\n{rule}COMMIT\n"));
+        for (rule, state) in [
+            ("", State::Warn),
+            ("-A INPUT -p udp -j ACCEPT\n", State::Ok),
+            ("-A INPUT -p tcp -j ACCEPT\n", State::Warn),
+        ] {
+            let findings = judge_client(&[Ran::Missing, filter(rule), ended("")], 99);
+            assert_eq!((findings.len(), findings[0].state), (1, state), "{findings:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_is_that_of_who_made_the_rules() {
+        let closed = "*filter\n:INPUT DROP [0:0]\nCOMMIT\n";
+        let nft = |table: &str| {
+            let head = "type filter hook input priority filter; policy drop;";
+            ended(&format!("table {table} {{\n\tchain in {{\n\t\t{head}\n\t}}\n}}\n"))
+        };
+        for (ran, fix) in [
+            (
+                [nft("inet own"), Ran::Missing, Ran::Missing],
+                "sudo nft insert rule inet own in udp dport 99 accept",
+            ),
+            (
+                [nft("inet firewalld"), Ran::Missing, Ran::Missing],
+                "sudo firewall-cmd --permanent --add-port=99/udp",
+            ),
+            (
+                [Ran::Missing, ended(closed), Ran::Missing],
+                "sudo iptables -I INPUT -p udp --dport 99 -j ACCEPT",
+            ),
+            ([Ran::Missing, ended(""), ended(closed)], "sudo ip6tables -I INPUT -p udp --dport 99 -j ACCEPT"),
+            (
+                [
+                    nft("ip filter"),
+                    ended("*filter\n:INPUT DROP [0:0]\n:ufw-user-input - [0:0]\nCOMMIT\n"),
+                    ended(""),
+                ],
+                "sudo ufw allow 99/udp",
+            ),
+        ] {
+            let findings = judge(&ran, 99);
+            assert_eq!((findings.len(), findings[0].state), (2, State::Fail), "{findings:#?}");
+            assert!(findings[0].fix.as_ref().is_some_and(|found| found.starts_with(fix)), "{findings:#?}");
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Reads what `nft list ruleset` prints.
+
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
+use super::rules::{Chain, Rule, Verdict};
+use crate::machine::Kind;
+
+/// The chains of the ruleset; what is no chain is left out.
+pub(super) fn parse(text: &str) -> Vec<Chain> {
+    let mut chains: Vec<Chain> = Vec::new();
+    let mut table = String::new();
+    let mut lines: Vec<String> = Vec::new();
+    let mut in_chain = false;
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix("table ").and_then(|rest| rest.strip_suffix(" {")) {
+            name.clone_into(&mut table);
+        } else if let Some(name) = line.strip_prefix("\tchain ").and_then(|rest| rest.strip_suffix(" {")) {
+            let (table, name) = (table.clone(), name.to_owned());
+            chains.push(Chain { table, name, input: None, rules: Vec::new() });
+            in_chain = true;
+        } else if line == "\t}" {
+            if let Some(chain) = chains.last_mut().filter(|_| in_chain) {
+                fill(chain, &lines);
+            }
+            lines.clear();
+            in_chain = false;
+        } else if in_chain {
+            // A long set goes on in further lines, indented more.
+            let goes_on = line.strip_prefix("\t\t").is_some_and(|rest| rest.starts_with([' ', '\t']));
+            match lines.last_mut().filter(|_| goes_on) {
+                Some(last) => last.push_str(line),
+                None => lines.push(line.trim().to_owned()),
+            }
+        }
+    }
+    chains
+}
+
+fn fill(chain: &mut Chain, lines: &[String]) {
+    for line in lines {
+        if line.starts_with("type ") && line.contains(" hook ") {
+            let is_input = line.starts_with("type filter ") && line.contains(" hook input ");
+            chain.input = is_input.then(|| line.contains("policy drop"));
+        } else {
+            chain.rules.push(rule(line));
+        }
+    }
+}
+
+type Words = Peekable<IntoIter<String>>;
+
+fn rule(line: &str) -> Rule {
+    let mut rule = Rule::new();
+    let mut words: Words = words(line).into_iter().peekable();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "udp" => protocol(&mut rule, &[Kind::Udp], &mut words),
+            "tcp" => protocol(&mut rule, &[Kind::Tcp], &mut words),
+            "th" => protocol(&mut rule, &[Kind::Udp, Kind::Tcp], &mut words),
+            "meta" if words.peek().is_some_and(|next| next == "l4proto") => by_name(&mut rule, &mut words),
+            "ip" if words.peek().is_some_and(|next| next == "protocol") => by_name(&mut rule, &mut words),
+            "ip6" if words.peek().is_some_and(|next| next == "nexthdr") => by_name(&mut rule, &mut words),
+            "ip" | "ip6" => {
+                let field = words.next();
+                value(&mut words);
+                rule.is_partial |= field.is_some_and(|field| field == "saddr" || field == "daddr");
+            }
+            "iif" | "iifname" => {
+                let (names, is_not) = value(&mut words);
+                let is_loopback = names.iter().any(|name| name == "lo") && !is_not;
+                rule.is_special |= is_loopback;
+                rule.is_partial |= !is_loopback;
+            }
+            "ct" => {
+                let is_state = words.next().is_some_and(|field| field == "state");
+                let (states, is_not) = value(&mut words);
+                rule.is_special |= !is_state || states.iter().any(|state| state == "new") == is_not;
+            }
+            "fib" => {
+                let rest: Vec<String> = words.by_ref().take(3).collect();
+                rule.is_special |= rest.last().is_none_or(|kind| kind != "local");
+            }
+            "limit" => {
+                // What stands behind is a rate in words of its own; the verdict ends it.
+                rule.is_partial = true;
+                while words.peek().is_some_and(|next| verdict(next).is_none()) {
+                    words.next();
+                }
+            }
+            "counter" => {
+                while words.next_if(|next| matches!(next.as_str(), "packets" | "bytes")).is_some() {
+                    words.next();
+                }
+            }
+            "log" => {
+                while words
+                    .next_if(|next| matches!(next.as_str(), "prefix" | "level" | "group" | "flags"))
+                    .is_some()
+                {
+                    words.next();
+                }
+            }
+            "jump" | "goto" => {
+                rule.verdict = words.next().map_or(Verdict::Other, Verdict::Chain);
+                return rule;
+            }
+            word => match verdict(word) {
+                Some(verdict) => {
+                    rule.verdict = verdict;
+                    return rule;
+                }
+                None => rule.is_special = true,
+            },
+        }
+    }
+    rule
+}
+
+fn verdict(word: &str) -> Option<Verdict> {
+    Some(match word {
+        "accept" => Verdict::Accept,
+        "drop" | "reject" => Verdict::Drop,
+        "return" => Verdict::Return,
+        _ => return None,
+    })
+}
+
+/// A protocol's word, with a field of its behind it.
+fn protocol(rule: &mut Rule, kinds: &[Kind], words: &mut Words) {
+    rule.kinds = Some(kinds.to_vec());
+    if words.next().is_none_or(|field| field != "dport") {
+        rule.is_special = true;
+        value(words);
+        return;
+    }
+    let (ports, is_not) = value(words);
+    if is_not {
+        rule.is_special = true;
+    } else {
+        rule.ports = Some(ports.iter().filter_map(|port| range(port, '-')).collect());
+    }
+}
+
+/// A field whose value is a protocol's name.
+fn by_name(rule: &mut Rule, words: &mut Words) {
+    words.next();
+    let (names, is_not) = value(words);
+    let all = [("udp", Kind::Udp), ("tcp", Kind::Tcp)].into_iter();
+    let kinds = all.filter(|(name, _)| names.iter().any(|given| given == name) != is_not);
+    rule.kinds = Some(kinds.map(|(_, kind)| kind).collect());
+}
+
+/// The values behind a field, and whether they are those that do not match.
+fn value(words: &mut Words) -> (Vec<String>, bool) {
+    let is_not = words.next_if(|word| word == "!=").is_some();
+    let is_set = words.next_if(|word| word == "{").is_some();
+    let mut values: Vec<String> = words.next().into_iter().collect();
+    while words.next_if(|word| word == ",").is_some() {
+        values.extend(words.next());
+    }
+    if is_set {
+        words.next_if(|word| word == "}");
+    }
+    (values, is_not)
+}
+
+/// One port, or a range of them.
+pub(super) fn range(text: &str, between: char) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once(between).unwrap_or((text, text));
+    Some((first.parse().ok()?, last.parse().ok()?))
+}
+
+/// The words of a rule; one in quotation marks may have spaces, and counts as one.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (index, part) in line.split('"').enumerate() {
+        if index % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.replace(',', " , ").split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rules::what_drops;
+    use super::*;
+
+    fn drops(text: &str, port: u16) -> [Option<String>; 2] {
+        let chains = parse(text);
+        [Kind::Udp, Kind::Tcp].map(|kind| what_drops(&chains, kind, port))
+    }
+
+    const WORKSTATION: &str = "\
+table inet filter {
+\tset blocked {
+\t\ttype ipv4_addr
+\t\telements = { 203.0.113.5,
+\t\t\t     203.0.113.6 }
+\t}
+
+\tchain input {
+\t\ttype filter hook input priority filter; policy drop;
+\t\tct state established,related accept
+\t\tct state invalid drop
+\t\tiifname \"lo\" accept
+\t\tip saddr @blocked drop
+\t\tmeta l4proto { icmp, ipv6-icmp } accept
+\t\ttcp dport { 22, 80, 443,
+\t\t\t    8000-8100, 10125 } accept comment \"web, drop\"
+\t\tlimit rate 5/minute burst 5 packets log prefix \"nft drop: \" counter packets 3 bytes 84
+\t}
+
+\tchain forward {
+\t\ttype filter hook forward priority filter; policy drop;
+\t}
+}
+";
+
+    #[test]
+    fn a_policy_that_drops_needs_a_rule_that_accepts() {
+        let [udp, tcp] = drops(WORKSTATION, 10125);
+        assert_eq!(udp.as_deref(), Some("the policy of the chain input (table inet filter)"));
+        assert_eq!(tcp, None);
+        assert_eq!(drops(WORKSTATION, 8050)[1], None, "a range");
+        assert!(drops(WORKSTATION, 8101)[1].is_some());
+    }
+
+    #[test]
+    fn a_rule_for_the_port_decides_before_the_policy() {
+        let chain = |rules: &str| {
+            let head = "\t\ttype filter hook input priority filter; policy accept;\n";
+            format!("table ip t {{\n\tchain in {{\n{head}{rules}\t}}\n}}\n")
+        };
+        for (rules, dropped) in [
+            ("", [false, false]),
+            ("\t\tudp dport 10125 drop\n", [true, false]),
+            ("\t\ttcp dport 10000-11000 reject with tcp reset\n", [false, true]),
+            ("\t\tudp dport 10125 accept\n\t\tdrop\n", [false, true]),
+            ("\t\tip saddr 192.168.0.0/16 accept\n\t\tdrop\n", [false, false]),
+            ("\t\tip saddr 203.0.113.5 drop\n", [false, false]),
+            ("\t\tiifname \"lo\" accept\n\t\tcounter packets 1 bytes 2 drop\n", [true, true]),
+            ("\t\tiifname \"eth0\" accept\n\t\tdrop\n", [false, false]),
+            ("\t\tct state new udp dport 10125 accept\n\t\tmeta l4proto udp drop\n", [false, false]),
+            ("\t\tmeta l4proto udp drop\n", [true, false]),
+            ("\t\tudp dport != 53 drop\n", [false, false]),
+            ("\t\tth dport 10125 drop\n", [true, true]),
+            ("\t\tnumgen random mod 100 < 20 drop\n", [false, false]),
+        ] {
+            let found = drops(&chain(rules), 10125).map(|what| what.is_some());
+            assert_eq!(found, dropped, "{rules}");
+        }
+    }
+
+    const FIREWALLD: &str = "\
+table inet firewalld {
+\tchain filter_INPUT {
+\t\ttype filter hook input priority filter + 10; policy accept;
+\t\tct state { established, related } accept
+\t\tct status dnat accept
+\t\tiifname \"lo\" accept
+\t\tct state invalid drop
+\t\tjump filter_INPUT_ZONES
+\t\treject with icmpx admin-prohibited
+\t}
+
+\tchain filter_INPUT_ZONES {
+\t\tiifname \"eth0\" goto filter_IN_public
+\t\tgoto filter_IN_public
+\t}
+
+\tchain filter_IN_public {
+\t\tjump filter_IN_public_allow
+\t\tmeta l4proto { icmp, ipv6-icmp } accept
+\t\treject with icmpx admin-prohibited
+\t}
+
+\tchain filter_IN_public_allow {
+\t\ttcp dport 22 accept
+\t\tudp dport 10125 accept
+\t}
+}
+";
+
+    #[test]
+    fn chains_are_followed() {
+        let [udp, tcp] = drops(FIREWALLD, 10125);
+        assert_eq!(udp, None);
+        assert!(tcp.is_some_and(|what| what.contains("filter_IN_public")));
+        assert_eq!(drops(FIREWALLD, 22)[1], None);
+    }
+
+    #[test]
+    fn what_is_no_ruleset_drops_nothing() {
+        for text in ["", "}", "\t}\n\tchain x {", "table ip t {\n\tchain in {\n\t\t\"\n", "\t\t, {\n"] {
+            assert_eq!(drops(text, 10125), [None, None], "{text}");
+        }
+    }
+}
