@@ -23,8 +23,8 @@ pub(super) fn key(out: &mut Output, command: &KeyCommand) -> Result<(), Failure>
     let name = table_name(code);
     for line in [
         &format!("# The key of the client {code}: whoever reads it can act as that client."),
-        "# At the hub: add these lines to the file that [access] keys_file in /etc/pigeond/pigeond.toml names",
-        "#   (chmod 640, chgrp pigeond), then: systemctl reload pigeond",
+        "# At the hub: add these lines to /etc/pigeond/keys (owner root, mode 600), then: systemctl restart pigeond",
+        "#   (or to the file that [access] keys_file in pigeond.toml names, then: systemctl reload pigeond)",
         &format!(
             "# At the client: keep them in a file of its own (chmod 600), then: pigeon --key-file FILE --as {code} ..."
         ),
