@@ -388,7 +388,7 @@ fn silent_connections_make_room_for_others_and_those_who_spoke_do_not() {
     world.open(1);
     world.pass(MS(10));
     world.open(2);
-    world.pass(SILENT_TIME - MS(11));
+    world.pass(SILENT_TIME.saturating_sub(MS(11)));
     assert!(world.open(3).starts_with("ERR full "));
     assert_eq!(world.closed(), [Conn(3)]);
     world.pass(MS(1));

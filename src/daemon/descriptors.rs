@@ -9,10 +9,13 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use sd_notify::NotifyState;
 use socket2::{SockRef, Type};
 
 use super::bind::{Bound, Kind, Wanted};
+use crate::config::Config;
+use crate::limits::SOCKETS;
 
 /// How long systemd may take to read what it was told last, in milliseconds.
 const BARRIER_MS: u16 = 1000;
@@ -168,6 +171,21 @@ fn tell(states: &[NotifyState<'_>], descriptors: &[BorrowedFd<'_>]) {
     }
     if let Err(error) = sd_notify::notify_with_fds(states, descriptors) {
         tracing::warn!("systemd could not be told: {error}");
+    }
+}
+
+/// Descriptors that are neither connections nor sockets that listen: files, the log, the runtime.
+const OTHER_DESCRIPTORS: rlim_t = 64;
+
+/// Lets this process have as many descriptors as its connections need, as far as the system lets it.
+pub(super) fn raise_limit(config: &Config) {
+    // Two for each: one that is closing may linger while another takes its place. (`rlim_t` has 32 bits on armhf.)
+    let needed = 2 * config.limits.tcp_connections as rlim_t + SOCKETS as rlim_t + OTHER_DESCRIPTORS;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if soft < needed && setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard).is_err() || hard < needed {
+        tracing::warn!(
+            "limits.tcp_connections wants {needed} descriptors, and the system grants {hard} at most"
+        );
     }
 }
 

@@ -21,7 +21,7 @@ impl Drops {
     }
 
     /// How many have been dropped since the operator was told last, if that is to be told now.
-    pub(super) fn to_tell(&mut self, now: Instant, dropped: u64) -> Option<u64> {
+    pub(super) fn news(&mut self, now: Instant, dropped: u64) -> Option<u64> {
         let more = dropped.saturating_sub(self.told);
         if more == 0 || now < self.next {
             return None;
@@ -41,10 +41,10 @@ mod tests {
         let start = Instant::now();
         let mut drops = Drops::new(start);
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(drops.to_tell(at(0), 0), None);
-        assert_eq!(drops.to_tell(at(1), 5), Some(5));
-        assert_eq!(drops.to_tell(at(60), 9), None);
-        assert_eq!(drops.to_tell(at(61), 9), Some(4));
-        assert_eq!(drops.to_tell(at(200), 9), None);
+        assert_eq!(drops.news(at(0), 0), None);
+        assert_eq!(drops.news(at(1), 5), Some(5));
+        assert_eq!(drops.news(at(60), 9), None);
+        assert_eq!(drops.news(at(61), 9), Some(4));
+        assert_eq!(drops.news(at(200), 9), None);
     }
 }

@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokio::task::{JoinHandle, LocalSet};
@@ -26,7 +25,6 @@ use super::options::{Options, Task, usage};
 use super::{files, interfaces, journal, state, store, systemd, tcp, udp};
 use crate::config::Config;
 use crate::hub::Summary;
-use crate::limits::SOCKETS;
 
 /// Exit codes, as sysexits.h names them; systemd's unit does not restart after [`Exit::Config`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +101,7 @@ fn run(file: Option<PathBuf>, loaded: Loaded) -> ExitCode {
     let Loaded { config, warnings, .. } = loaded;
     let log = journal::start(config.log.level);
     warn(&warnings);
-    raise_descriptor_limit(&config);
+    descriptors::raise_limit(&config);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -126,21 +124,6 @@ fn run(file: Option<PathBuf>, loaded: Loaded) -> ExitCode {
 fn warn(warnings: &[String]) {
     for warning in warnings {
         tracing::warn!("{warning}");
-    }
-}
-
-/// Descriptors that are neither connections nor sockets that listen: files, the log, the runtime.
-const OTHER_DESCRIPTORS: rlim_t = 64;
-
-/// Lets this process have as many descriptors as its connections need, as far as the system lets it.
-fn raise_descriptor_limit(config: &Config) {
-    // Two for each: one that is closing may linger while another takes its place. (`rlim_t` has 32 bits on armhf.)
-    let needed = 2 * config.limits.tcp_connections as rlim_t + SOCKETS as rlim_t + OTHER_DESCRIPTORS;
-    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    if soft < needed && setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard).is_err() || hard < needed {
-        tracing::warn!(
-            "limits.tcp_connections wants {needed} descriptors, and the system grants {hard} at most"
-        );
     }
 }
 
@@ -287,7 +270,7 @@ impl Daemon {
                 now = alive.tick() => {
                     let next = self.summary();
                     systemd::alive(&summary, &next, now - since);
-                    if let Some(lost) = drops.to_tell(now, next.counters.dropped) {
+                    if let Some(lost) = drops.news(now, next.counters.dropped) {
                         tracing::warn!("{lost} datagrams were lost: more came than could be read (dropped= in STATS)");
                     }
                     (summary, since) = (next, now);
@@ -329,7 +312,7 @@ impl Daemon {
         let file: Option<&Path> = self.file.as_deref();
         let Loaded { config, warnings, .. } = files::load(file).map_err(|error| error.to_string())?;
         warn(&warnings);
-        raise_descriptor_limit(&config);
+        descriptors::raise_limit(&config);
         let wanted = bind::wanted(&config.listen);
         let new: Vec<Wanted> =
             wanted.iter().filter(|wanted| !self.sockets.contains_key(wanted)).copied().collect();

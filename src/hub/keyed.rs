@@ -41,8 +41,8 @@ impl Standing {
 impl Hub {
     /// Makes nonces that nobody can foresee, of what the system gives out for that purpose. To be called once, before
     /// any input.
-    pub fn stir(&mut self, randomness: &[u8; 32]) {
-        self.keyring.secret = hmac(randomness, &[&self.keyring.secret]);
+    pub fn stir(&mut self, entropy: &[u8; 32]) {
+        self.keyring.secret = hmac(entropy, &[&self.keyring.secret]);
     }
 
     /// Who is asking. Whoever is not proved leaves no trace.

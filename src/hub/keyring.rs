@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn numbers_rise_from_run_to_run() {
         let (mut ring, mut id, mut last) = (Keyring::new(1), 1, 0);
-        for count in 0..2 * PUSHES_PER_RUN + 1 {
+        for count in 0..=2 * PUSHES_PER_RUN {
             let (number, batch) = ring.number(|| {
                 id += 3;
                 (id, id * 10)

@@ -15,6 +15,7 @@ use crate::moment::Moment;
 
 /// One address.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Source {
     address: IpAddr,
     /// When it was last looked for.
