@@ -146,6 +146,14 @@ pub const MAILBOX_BYTES: usize = 32 << 20;
 /// What a letter costs beside its text, in bytes, against [`MAILBOX_BYTES`].
 pub const LETTER_OVERHEAD_BYTES: usize = 64;
 
+/// How long hubs can have run on one state in all: a state that says more is damaged, and no sum of times with it ends
+/// at the end of time.
+pub const UPTIME: Duration = Duration::from_hours(100 * 365 * 24);
+
+/// Sessions, mailboxes and places that all hubs on one state can have numbered: far more than there is time for, and no
+/// number behind it overflows.
+pub const IDS: u64 = 1 << 62;
+
 /// Long replies remembered in all sessions together, in bytes: beyond, no question is asked, whose answer would add
 /// to them.
 pub const RECORDED_BYTES: usize = 32 << 20;

@@ -6,13 +6,16 @@
 
 use core::ops::ControlFlow;
 
-use pigeond::wire::{End, Frame, Message, Patience, Stream};
+use pigeond::wire::{End, Frame, Message, Patience, Stream, is_http};
 
 /// Here the network cuts.
 const CUT: u8 = 0xfe;
 
 /// Here nothing comes for as long as the start of a line waits.
 const PAUSE: u8 = 0xfd;
+
+/// The longest method that is looked for in front of an HTTP request line.
+const METHOD_BYTES: usize = 8;
 
 /// A frame that owns its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ struct Run {
 pub fn check(bytes: &[u8]) {
     let Some((&first, script)) = bytes.split_first() else { return };
     let reader = Reader {
-        max_bytes: [8, 24, 100, 8192][usize::from(first % 4)],
+        max_bytes: [24, 40, 100, 8192][usize::from(first % 4)],
         stops: usize::from(first / 4 % 4),
         is_kept: first & 0x10 != 0,
     };
@@ -63,6 +66,7 @@ pub fn check(bytes: &[u8]) {
     }
     run.half_close();
     same_if_uncut(&run, &together);
+    http_is_shown_the_door(&run, &together.concat());
     frames_are_right(&run, &together.concat());
 }
 
@@ -80,6 +84,22 @@ fn same_if_uncut(run: &Run, together: &[Vec<u8>]) {
         }
         other.half_close();
         assert_eq!(other.yielded, run.yielded, "in pieces of {length}");
+    }
+}
+
+/// A first line that is an HTTP request line is never followed by anything that is read, wherever it was cut and however
+/// long it is.
+fn http_is_shown_the_door(run: &Run, content: &[u8]) {
+    let Some(first) = content.split_inclusive(|&b| b == b'\n').next().filter(|line| line.ends_with(b"\n"))
+    else {
+        return;
+    };
+    // No method is longer than the shortest of lines that may be too long.
+    let method = first.iter().take_while(|b| b.is_ascii_uppercase()).count();
+    if is_http(first) && method <= METHOD_BYTES {
+        let ended = |frame: &Yielded| matches!(frame, Yielded::Line(line) if line.ends_with(b"\n"));
+        assert_eq!(run.yielded.last(), Some(&Yielded::Http), "{}", first.escape_ascii());
+        assert!(!run.yielded.iter().any(ended), "{}", first.escape_ascii());
     }
 }
 

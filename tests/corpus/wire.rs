@@ -70,11 +70,16 @@ fn put_tag(tag: Option<&Tag<'_>>, line: &mut Vec<u8>) {
     line.push(b' ');
 }
 
+/// An end as it is written: a CR in front of a NUL belongs to the end too.
+fn put_end(end: End, line: &mut Vec<u8>) {
+    line.extend_from_slice(if end == End::Nul { b"\r\0" } else { end.as_bytes() });
+}
+
 fn same_when_put_together_again(request: &Request<'_>) {
     let mut line = Vec::new();
     put_tag(request.tag.as_ref(), &mut line);
     line.extend_from_slice(request.line);
-    line.extend_from_slice(request.end.as_bytes());
+    put_end(request.end, &mut line);
     assert_eq!(Message::read(&line), Message::Request(*request), "{}", line.escape_ascii());
 }
 
@@ -84,7 +89,7 @@ fn same_when_printed(request: &Request<'_>) {
     let mut line = Vec::new();
     put_tag(request.tag.as_ref(), &mut line);
     line.extend_from_slice(&printed);
-    line.extend_from_slice(request.end.as_bytes());
+    put_end(request.end, &mut line);
     let Message::Request(again) = Message::read(&line) else { panic!("no request: {}", line.escape_ascii()) };
     let text = line.escape_ascii();
     assert_eq!((again.tag, again.command, again.end), (request.tag, request.command, request.end), "{text}");
