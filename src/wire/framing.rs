@@ -400,21 +400,27 @@ mod tests {
 
     #[test]
     fn http_is_shown_the_door_wherever_a_pause_cuts_its_request_line() {
-        let request = b"POST /a HTTP/1.1\r\nHost: h\r\n\r\nSET a 1\n";
-        let line = b"POST /a HTTP/1.1\r\n".len();
-        for cut in 1..line {
-            let (mut stream, mut lines) = (Stream::default(), Vec::new());
-            let mut note = |frame: Frame<'_>| {
-                if let Frame::Line(line) = frame {
-                    lines.push(line.to_vec());
+        for target in ["/a".to_owned(), format!("/{}", "a".repeat(200))] {
+            let line = format!("POST {target} HTTP/1.1\r\n");
+            let request = [line.as_bytes(), b"Host: h\r\n\r\nSET a 1\n"].concat();
+            for (cut, step) in (1..line.len()).flat_map(|cut| [(cut, request.len()), (cut, 1)]) {
+                let (mut stream, mut lines) = (Stream::default(), Vec::new());
+                let mut note = |frame: Frame<'_>| {
+                    if let Frame::Line(line) = frame {
+                        lines.push(line.to_vec());
+                    }
+                    ControlFlow::Continue(())
+                };
+                for piece in request[..cut].chunks(step) {
+                    stream.feed(piece, 100, &mut note);
                 }
-                ControlFlow::Continue(())
-            };
-            stream.feed(&request[..cut], 100, &mut note);
-            stream.pause(&mut note);
-            stream.feed(&request[cut..], 100, &mut note);
-            // At most the piece before the pause is answered, as text.
-            assert!(lines.len() <= 1, "{cut}: {lines:?}");
+                stream.pause(&mut note);
+                for piece in request[cut..].chunks(step) {
+                    stream.feed(piece, 100, &mut note);
+                }
+                // At most the piece before the pause is answered, as text.
+                assert!(lines.len() <= 1, "{cut}: {lines:?}");
+            }
         }
     }
 

@@ -137,7 +137,7 @@ impl Driver {
     pub fn take(&mut self, step: &Step) {
         match *step {
             Step::Datagram { peer: number, to_many, ref bytes } => {
-                self.datagram(peer(number), to_many, bytes)
+                self.datagram(peer(number), to_many, bytes);
             }
             Step::Opened { conn, peer: number } => self.opened(conn, peer(number)),
             Step::Stream { conn, ref bytes } => {
@@ -161,7 +161,7 @@ impl Driver {
             Step::Ends { is_kept } => self.ends(is_kept),
             Step::Passes(time) => self.pass(time),
             Step::Crash { is_kept, streams_live } => self.crash(is_kept, streams_live),
-            Step::Stops => self.act(|hub, now, out| hub.stop(now, out)),
+            Step::Stops => self.act(Hub::stop),
             Step::Reconfigured { settings: number } => {
                 self.settings = number;
                 self.hub.reconfigure(settings(number));
@@ -265,11 +265,11 @@ impl Driver {
         while let Some(at) = self.hub.next_deadline().filter(|&at| at <= end) {
             // What came due while something else was done is late, but never left behind.
             self.now = at.max(self.now);
-            self.act(|hub, now, out| hub.tick(now, out));
+            self.act(Hub::tick);
             assert!(self.hub.next_deadline().is_none_or(|at| at >= self.now), "a deadline is left behind");
         }
         self.now = end;
-        self.act(|hub, now, out| hub.tick(now, out));
+        self.act(Hub::tick);
     }
 
     /// The hub is gone, and another goes on where it ended.

@@ -37,7 +37,7 @@ fn row<'a>(u: &mut Unstructured<'a>) -> Result<Change<'a>> {
         3 => Change::ValueGone { key: name(u)? },
         4 => Change::Session {
             id: number(u)?,
-            name: *u.choose(&["s", "t", "", "sixteen_bytes_xx", "seventeen_bytes_x", "a b"])?,
+            name: u.choose(&["s", "t", "", "sixteen_bytes_xx", "seventeen_bytes_x", "a b"])?,
             opener: address(u)?,
             place: if u.ratio(1, 2)? { Some((number(u)?, number(u)?)) } else { None },
             superseded: u.ratio(1, 4)?,
@@ -49,7 +49,7 @@ fn row<'a>(u: &mut Unstructured<'a>) -> Result<Change<'a>> {
         7 | 8 => Change::Mailbox {
             id: number(u)?,
             code: name(u)?,
-            name: *u.choose(&["b0xx", "other", "", "sixteenbytesxxxx", "seventeenbytesxxx"])?,
+            name: u.choose(&["b0xx", "other", "", "sixteenbytesxxxx", "seventeenbytesxxx"])?,
             opener: address(u)?,
             left_ms: number(u)?,
         },

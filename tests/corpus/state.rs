@@ -44,7 +44,9 @@ pub fn check(bytes: &[u8]) {
 fn read_back(batches: &[u8]) {
     let changes: Vec<Change<'_>> = Change::read(batches).map_while(Result::ok).collect();
     let mut written = Vec::new();
-    changes.iter().for_each(|change| change.write(&mut written));
+    for change in &changes {
+        change.write(&mut written);
+    }
     let again: Result<Vec<Change<'_>>, _> = Change::read(&written).collect();
     assert_eq!(again.as_ref(), Ok(&changes));
 }
