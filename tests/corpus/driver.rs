@@ -5,19 +5,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use pigeond::courier::Push;
-use pigeond::hub::{Action, Actions, Conn, Hub, Input, Networks, Resumed, Settings, Target, TextReply, Via};
+use pigeond::hub::{
+    Action, Actions, Allowed, CodeKey, Conn, Hub, Input, Keys, Networks, Resumed, Secret, Settings, Target,
+    TextReply, Via,
+};
 use pigeond::limits::{DATAGRAM_TURN_BYTES, LIST_BYTES, REPLY_BYTES, UDP_PAYLOAD_BYTES};
 use pigeond::moment::Moment;
 use pigeond::wire::{Command, Kind, Message, Request};
 
-use super::script::{PEERS, Step};
+use super::script::{Heard, PEERS, SECRETS, Step};
 
 /// Tagged lines that are remembered to be asked once more in the end.
 const ASKED: usize = 12;
 
-/// Tickets that are remembered to be answered.
-const TICKETS: usize = 8;
+/// Tickets and nonces that are remembered to be used.
+const HEARD: usize = 8;
 
 /// Turns of a connection whose bytes are not taken at once: more than all its lines could need.
 const TURNS: usize = 2000;
@@ -52,7 +54,7 @@ pub struct Driver {
     links: BTreeMap<u32, Link>,
     /// What peers that might be anybody have sent and been sent, in bytes.
     outside: BTreeMap<SocketAddr, (usize, usize)>,
-    pub tickets: Vec<String>,
+    pub heard: Heard,
     /// Tagged lines that change something, without their ends.
     pub asked: VecDeque<Vec<u8>>,
     /// What was sent to the probe last.
@@ -87,6 +89,8 @@ pub fn settings(number: usize) -> Settings {
             guests: Some(vec![]),
             ..defaults
         },
+        // Who has proved itself may be sent more than it sent: here nobody from outside is answered.
+        2 => Settings { keys: keys(), ..defaults },
         _ => Settings {
             networks: Networks::List(["0.0.0.0/0", "::/0"].map(|net| net.parse().expect("a network")).into()),
             text_reply: TextReply::Fixed("what?".to_owned()),
@@ -94,6 +98,17 @@ pub fn settings(number: usize) -> Settings {
             ..defaults
         },
     }
+}
+
+fn keys() -> Keys {
+    let list = |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.into()).collect();
+    let allowed = |set: &[&str], watch: &[&str]| Allowed { set: list(set), watch: list(watch) };
+    let key = |secret: &str| CodeKey {
+        secret: Secret::new(secret.as_bytes()),
+        allowed: allowed(&["*"], &["a*", "counter"]),
+    };
+    let codes = SECRETS.iter().map(|&(code, secret)| (code.into(), key(secret))).collect();
+    Keys { codes, others: Some(allowed(&["a*", "b", "counter"], &["*"])) }
 }
 
 /// A peer, by its place in the script.
@@ -127,7 +142,7 @@ impl Driver {
             ids: 0,
             links: BTreeMap::new(),
             outside: BTreeMap::new(),
-            tickets: Vec::new(),
+            heard: Heard::default(),
             asked: VecDeque::new(),
             told: Vec::new(),
         }
@@ -405,11 +420,25 @@ impl Driver {
                 }
             }
         }
-        let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        if push && let Some((_, Push::Question { ticket, .. })) = Push::read_numbered(line) {
-            self.tickets.push(ticket.as_str().to_owned());
-            let old = self.tickets.len().saturating_sub(TICKETS);
-            self.tickets.drain(..old);
+        self.hears(bytes);
+    }
+
+    /// Remembers tickets and nonces.
+    fn hears(&mut self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        let mut words = text.split(' ');
+        while let Some(word) = words.next() {
+            let list = match word {
+                "ASK" => &mut self.heard.tickets,
+                "prove" => &mut self.heard.nonces,
+                _ => continue,
+            };
+            let Some(name) = words.next().map(|word| word.trim_end_matches(['\r', '\n', '\0'])) else {
+                break;
+            };
+            list.push(name.to_owned());
+            let old = list.len().saturating_sub(HEARD);
+            list.drain(..old);
         }
     }
 }

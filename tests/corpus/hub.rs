@@ -18,13 +18,13 @@ const STEPS: usize = 300;
 /// Checks one input; panics if something is wrong.
 pub fn check(bytes: &[u8]) {
     let mut u = Unstructured::new(bytes);
-    let Ok(settings) = u.int_in_range(0..=2) else { return };
+    let Ok(settings) = u.int_in_range(0..=3) else { return };
     let mut driver = Driver::new(settings);
     for _ in 0..STEPS {
         if u.is_empty() {
             break;
         }
-        let Ok(step) = script::step(&mut u, &driver.tickets) else { break };
+        let Ok(step) = script::step(&mut u, &mut driver.heard) else { break };
         driver.take(&step);
     }
     driver.settle();

@@ -61,7 +61,7 @@ fn tagged(driver: &mut Driver) -> Vec<Option<Vec<u8>>> {
 
 /// Whether a reply is one for good.
 fn is_answer(reply: &[u8]) -> bool {
-    !["ERR busy", "ERR stopping", "ERR disk"].iter().any(|none| contains(reply, none.as_bytes()))
+    !["ERR busy", "ERR stopping", "ERR disk", "ERR prove"].iter().any(|none| contains(reply, none.as_bytes()))
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {

@@ -31,7 +31,7 @@ pub fn place(id: u64) -> Vec<u8> {
 }
 
 fn row<'a>(u: &mut Unstructured<'a>) -> Result<Change<'a>> {
-    Ok(match u.int_in_range(0..=15)? {
+    Ok(match u.int_in_range(0..=16)? {
         0 => Change::Clock { uptime_ms: number(u)?, next_id: number(u)? },
         1 | 2 => Change::Value { key: name(u)?, text: text(u)?, maker: address(u)? },
         3 => Change::ValueGone { key: name(u)? },
@@ -71,6 +71,14 @@ fn row<'a>(u: &mut Unstructured<'a>) -> Result<Change<'a>> {
             spot: spot(u)?,
             ending: u.choose::<&[u8]>(&[b"", b"\n", b"\r\n", b"\0", b"\r", b"x"])?,
             boxed: u.ratio(1, 2)?,
+        },
+        15 => Change::Keyed {
+            session: number(u)?,
+            code: name(u)?,
+            nonce: u.choose(&["n0nce", "", "0123456789abcdef", "seventeenbytesxxx"])?,
+            check: *b"0123456789abcdef",
+            spot: spot(u)?,
+            joined: if u.ratio(1, 2)? { Some(number(u)?) } else { None },
         },
         _ => Change::PlaceGone { id: number(u)? },
     })

@@ -1,8 +1,10 @@
 //! What happens to a hub, drawn from the bytes of an input: mostly what its grammar knows, and now and then rubbish.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
+use pigeond::proof::{SessionKey, Way};
 use pigeond::wire::{WORDS, Word};
 
 /// Peers over UDP, by their places in the driver's list.
@@ -50,15 +52,28 @@ pub enum Step {
     },
 }
 
+/// The codes that have a secret, where there are keys.
+pub const SECRETS: [(&str, &str); 2] =
+    [("ann", "00112233445566778899aabbccddeeff"), ("bob", "ffeeddccbbaa99887766554433221100")];
+
+/// What was heard that may be said again.
+#[derive(Default)]
+pub struct Heard {
+    pub tickets: Vec<String>,
+    pub nonces: Vec<String>,
+    /// Keyed sessions, each with its code's place among the secrets and the nonce that it began with.
+    pub keyed: BTreeMap<String, (usize, String)>,
+}
+
 /// The next thing that happens.
-pub fn step(u: &mut Unstructured<'_>, tickets: &[String]) -> Result<Step> {
+pub fn step(u: &mut Unstructured<'_>, heard: &mut Heard) -> Result<Step> {
     let peer = |u: &mut Unstructured<'_>| u.int_in_range(0..=PEERS - 1);
     let conn = |u: &mut Unstructured<'_>| u.int_in_range(0..=CONNS - 1);
     Ok(match u.int_in_range(0..=31)? {
-        0..=10 => Step::Datagram { peer: peer(u)?, to_many: false, bytes: lines(u, tickets)? },
-        11 => Step::Datagram { peer: peer(u)?, to_many: true, bytes: lines(u, tickets)? },
+        0..=10 => Step::Datagram { peer: peer(u)?, to_many: false, bytes: lines(u, heard)? },
+        11 => Step::Datagram { peer: peer(u)?, to_many: true, bytes: lines(u, heard)? },
         12 | 13 => Step::Opened { conn: conn(u)?, peer: peer(u)? },
-        14..=20 => Step::Stream { conn: conn(u)?, bytes: lines(u, tickets)? },
+        14..=20 => Step::Stream { conn: conn(u)?, bytes: lines(u, heard)? },
         21 => Step::HalfClosed { conn: conn(u)? },
         22 => Step::Closed { conn: conn(u)? },
         23 => Step::Takes,
@@ -71,7 +86,7 @@ pub fn step(u: &mut Unstructured<'_>, tickets: &[String]) -> Result<Step> {
         30 => match u.int_in_range(0..=3)? {
             0 => Step::Stops,
             1 => Step::Passes(Duration::from_secs(*u.choose(&[3601, 8 * 24 * 3600])?)),
-            _ => Step::Reconfigured { settings: u.int_in_range(0..=2)? },
+            _ => Step::Reconfigured { settings: u.int_in_range(0..=3)? },
         },
         _ => Step::Datagram { peer: peer(u)?, to_many: false, bytes: raw(u)? },
     })
@@ -83,11 +98,11 @@ fn raw(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
 }
 
 /// Some lines, the last of which may be cut short.
-fn lines(u: &mut Unstructured<'_>, tickets: &[String]) -> Result<Vec<u8>> {
+fn lines(u: &mut Unstructured<'_>, heard: &mut Heard) -> Result<Vec<u8>> {
     let count = *u.choose(&[1, 1, 1, 1, 1, 2, 2, 3, 5])?;
     let mut bytes = Vec::new();
     for _ in 0..count {
-        let mut whole = line(u, tickets)?;
+        let mut whole = line(u, heard)?;
         let ending: &[u8] =
             u.choose::<&[u8]>(&[b"\n", b"\n", b"\n", b"", b"\r\n", b"\0", b"\0\0\0", b"\r"])?;
         whole.extend_from_slice(ending);
@@ -100,15 +115,21 @@ fn lines(u: &mut Unstructured<'_>, tickets: &[String]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn line(u: &mut Unstructured<'_>, tickets: &[String]) -> Result<Vec<u8>> {
+fn line(u: &mut Unstructured<'_>, heard: &mut Heard) -> Result<Vec<u8>> {
     let mut line = Vec::new();
-    match u.int_in_range(0..=15)? {
+    match u.int_in_range(0..=19)? {
         0 => return text(u),
         1..=8 => {}
-        _ => line.extend(tag(u)?.into_bytes()),
+        9..=15 => line.extend(tag(u)?.into_bytes()),
+        _ => return proved(u, heard),
     }
     let word = *u.choose(WORDS)?;
-    line.extend_from_slice(word.as_str().as_bytes());
+    line.extend(command(u, word, &heard.tickets)?);
+    Ok(line)
+}
+
+fn command(u: &mut Unstructured<'_>, word: Word, tickets: &[String]) -> Result<Vec<u8>> {
+    let mut line = word.as_str().as_bytes().to_vec();
     for argument in arguments(u, word, tickets)? {
         line.push(b' ');
         line.extend(argument);
@@ -116,8 +137,36 @@ fn line(u: &mut Unstructured<'_>, tickets: &[String]) -> Result<Vec<u8>> {
     Ok(line)
 }
 
+/// A line with a proof that is right, as far as the nonce is; at least it was right for some line.
+fn proved(u: &mut Unstructured<'_>, heard: &mut Heard) -> Result<Vec<u8>> {
+    let session = *u.choose(&["p", "q", "r"])?;
+    let number = u.int_in_range(1..=5)?;
+    let mut line = if number == 1 || u.ratio(1, 4)? {
+        let whose = u.int_in_range(0..=SECRETS.len() - 1)?;
+        let nonce = u.choose(&heard.nonces).map_or_else(|_| "n0nce".to_owned(), Clone::clone);
+        let ack = if u.ratio(1, 2)? { " ack" } else { "" };
+        let line = format!("JOIN {}{ack} {nonce}", SECRETS[whose].0).into_bytes();
+        heard.keyed.entry(session.to_owned()).or_insert((whose, nonce));
+        line
+    } else {
+        let word = *u.choose(WORDS)?;
+        command(u, word, &heard.tickets)?
+    };
+    let Some((whose, nonce)) = heard.keyed.get(session) else { return Ok(line) };
+    let key = SessionKey::new(SECRETS[*whose].1.as_bytes(), session, nonce);
+    let proof = key.prove(Way::Request, session, number, &line);
+    // Some begin anew, and some are changed on the way.
+    match u.int_in_range(0..=31)? {
+        0 => drop(heard.keyed.remove(session)),
+        1 => line.push(b'x'),
+        _ => {}
+    }
+    let proof = str::from_utf8(&proof).unwrap_or_default();
+    Ok([format!("#{session}.{number}.{proof} ").into_bytes(), line].concat())
+}
+
 fn tag(u: &mut Unstructured<'_>) -> Result<String> {
-    let session = *u.choose(&["s", "t", "u", "v", "w-1", "sixteen_byteslong"])?;
+    let session = *u.choose(&["s", "t", "u", "v", "w-1", "p", "sixteen_byteslong"])?;
     let number = match u.int_in_range(0..=7)? {
         0..=4 => u.int_in_range(1..=6)?,
         5 | 6 => u.int_in_range(1..=140)?,

@@ -10,7 +10,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use arbitrary::Unstructured;
-use pigeond::hub::{Actions, Change, Conn, Hub, Input, Resumed, Settings, Via};
+use pigeond::hub::{
+    Actions, Allowed, Change, CodeKey, Conn, Hub, Input, Keys, Resumed, Secret, Settings, Via,
+};
 use pigeond::moment::Moment;
 use pigeond::wire::Stream;
 
@@ -32,12 +34,20 @@ pub fn check(bytes: &[u8]) {
         _ => rows::place(1),
     };
     read_back(&batches);
-    let Ok(mut hub) = Hub::restore(Settings::default(), 1, &batches) else { return };
+    let settings = if first & 4 == 0 { Settings::default() } else { keyed() };
+    let Ok(mut hub) = Hub::restore(settings.clone(), 1, &batches) else { return };
     let stream = if is_stream { rest } else { b"" };
     let kept = goes_on(&mut hub, stream);
     let all = [batches, kept].concat();
-    let mut again = Hub::restore(Settings::default(), 2, &all).expect("what a hub keeps is no damage");
+    let mut again = Hub::restore(settings, 2, &all).expect("what a hub keeps is no damage");
     goes_on(&mut again, b"");
+}
+
+/// Settings in which one code has a secret.
+fn keyed() -> Settings {
+    let key =
+        CodeKey { secret: Secret::new(b"00112233445566778899aabbccddeeff"), allowed: Allowed::default() };
+    Settings { keys: Keys { codes: [("ann".into(), key)].into(), others: None }, ..Settings::default() }
 }
 
 /// What can be read is written as it was read, but for numbers that were longer than need be.
