@@ -208,7 +208,7 @@ impl Stream {
             joined.as_slice()
         };
         if content_length(whole) > max_bytes {
-            let too_long = TooLong::new(whole, first && self.begins_http(whole));
+            let too_long = TooLong::new(whole, first && self.begins_http(whole, max_bytes));
             return self.finish_too_long(too_long, first, yield_frame);
         }
         self.http = first
@@ -232,10 +232,11 @@ impl Stream {
         yield_frame(if self.http { Frame::Http } else { Frame::TooLong(line::text_end(&tail)) })
     }
 
-    /// Whether a first line that is too long begins as HTTP does, as far as that can be seen without its end.
-    fn begins_http(&self, line: &[u8]) -> bool {
+    /// Whether a first line that is too long begins as HTTP does, as far as that can be seen without its end: by as much of
+    /// it as is kept, however it comes.
+    fn begins_http(&self, line: &[u8], max_bytes: usize) -> bool {
         match self.cut {
-            Cut::No => begins_like_http(line),
+            Cut::No => begins_like_http(line.get(..=max_bytes).unwrap_or(line)),
             Cut::Something => false,
             Cut::Http => true,
         }
@@ -257,7 +258,7 @@ impl Stream {
         self.partial.extend_from_slice(taken);
         if content_length(&self.partial) > max_bytes {
             let partial = core::mem::take(&mut self.partial);
-            let mut too_long = TooLong::new(&partial, !self.seen_lf && self.begins_http(&partial));
+            let mut too_long = TooLong::new(&partial, !self.seen_lf && self.begins_http(&partial, max_bytes));
             too_long.goes_on(behind);
             self.too_long = Some(too_long);
         }
