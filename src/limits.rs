@@ -245,7 +245,7 @@ const _: () = assert!(SOURCES.is_multiple_of(32 * SOURCE_ROW));
 const _: () = assert!(SESSION_WINDOW >= 2 * COURIER_UNDER_WAY as u64, "twice what may be under way");
 const _: () = assert!(KEYED_LINGER.as_secs() > 2 * NONCE_PERIOD.as_secs(), "no nonce outlives its session");
 const _: () = assert!(UPTIME.as_secs() * 1000 < IDS);
-const _: () = assert!(IDS * PUSHES_PER_RUN < 1 << 62, "a push has a number of its protocol's range");
+const _: () = assert!(IDS * PUSHES_PER_RUN < 1 << 63, "a push has a number of its protocol's range");
 const _: () = assert!(REPLY_BYTES < LIST_BYTES && LIST_BYTES < REPLY_DATAGRAM_BYTES);
 const _: () =
     assert!(MESSAGE_BYTES >= *MESSAGE_BYTES_RANGE.start() && MESSAGE_BYTES <= *MESSAGE_BYTES_RANGE.end());

@@ -49,6 +49,8 @@ pub struct Driver {
     /// What the store has taken and neither kept nor refused.
     under_way: Option<Vec<u8>>,
     pub settings: usize,
+    /// Whether the settings have changed: a client may then be where a new hub would not let it in.
+    pub is_reconfigured: bool,
     runs: u64,
     ids: u64,
     links: BTreeMap<u32, Link>,
@@ -138,6 +140,7 @@ impl Driver {
             disk: Vec::new(),
             under_way: None,
             settings: settings_number,
+            is_reconfigured: false,
             runs: 1,
             ids: 0,
             links: BTreeMap::new(),
@@ -178,7 +181,7 @@ impl Driver {
             Step::Crash { is_kept, streams_live } => self.crash(is_kept, streams_live),
             Step::Stops => self.act(Hub::stop),
             Step::Reconfigured { settings: number } => {
-                self.settings = number;
+                (self.settings, self.is_reconfigured) = (number, true);
                 self.hub.reconfigure(settings(number));
             }
         }
