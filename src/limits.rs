@@ -146,6 +146,14 @@ pub const MAILBOX_BYTES: usize = 32 << 20;
 /// What a letter costs beside its text, in bytes, against [`MAILBOX_BYTES`].
 pub const LETTER_OVERHEAD_BYTES: usize = 64;
 
+/// How long hubs can have run on one state in all: a state that says more is damaged, and no sum of times with it ends
+/// at the end of time.
+pub const UPTIME: Duration = Duration::from_hours(100 * 365 * 24);
+
+/// Sessions, mailboxes and places that all hubs on one state can have numbered, and letters that one mailbox can: over a
+/// thousand a second in all of [`UPTIME`].
+pub const IDS: u64 = 1 << 42;
+
 /// Long replies remembered in all sessions together, in bytes: beyond, no question is asked, whose answer would add
 /// to them.
 pub const RECORDED_BYTES: usize = 32 << 20;
@@ -236,6 +244,8 @@ pub const MAX_DRAIN_TIME: Duration = Duration::from_millis(300);
 const _: () = assert!(SOURCES.is_multiple_of(32 * SOURCE_ROW));
 const _: () = assert!(SESSION_WINDOW >= 2 * COURIER_UNDER_WAY as u64, "twice what may be under way");
 const _: () = assert!(KEYED_LINGER.as_secs() > 2 * NONCE_PERIOD.as_secs(), "no nonce outlives its session");
+const _: () = assert!(UPTIME.as_secs() * 1000 < IDS);
+const _: () = assert!(IDS * PUSHES_PER_RUN < 1 << 63, "a push has a number of its protocol's range");
 const _: () = assert!(REPLY_BYTES < LIST_BYTES && LIST_BYTES < REPLY_DATAGRAM_BYTES);
 const _: () =
     assert!(MESSAGE_BYTES >= *MESSAGE_BYTES_RANGE.start() && MESSAGE_BYTES <= *MESSAGE_BYTES_RANGE.end());

@@ -8,7 +8,7 @@ use super::change::{Change, Content};
 use super::directory::{Directory, Slot};
 use super::tally::Tally;
 use crate::limits::{
-    DELIVERY_BURST, DELIVERY_FIRST_PAUSE, DELIVERY_LONGEST_PAUSE, DELIVERY_TRIES, DELIVERY_WINDOW,
+    DELIVERY_BURST, DELIVERY_FIRST_PAUSE, DELIVERY_LONGEST_PAUSE, DELIVERY_TRIES, DELIVERY_WINDOW, IDS,
     LETTER_OVERHEAD_BYTES, MAILBOX_BYTES,
 };
 use crate::moment::Moment;
@@ -378,6 +378,9 @@ impl Mailboxes {
 
     /// Restores how far delivery has come.
     pub(super) fn restore_delivery(&mut self, slot: Slot, sent: u64, acked: u64) -> Option<()> {
+        if sent.max(acked) > IDS {
+            return None;
+        }
         let mailbox = self.directory.get_mut(slot)?;
         if mailbox.letters.is_empty() && mailbox.acked == 0 {
             // The letters that it speaks of are gone, or come behind it.

@@ -8,6 +8,7 @@ use super::directory::Slot;
 use super::mailbox::Letter;
 use super::places::Absent;
 use super::settings::Settings;
+use crate::limits::{IDS, UPTIME};
 use crate::moment::Moment;
 use crate::names::{Code, Key, Pattern, Ticket};
 use crate::wire::Number;
@@ -32,7 +33,10 @@ impl Hub {
     pub fn restore(settings: Settings, seed: u64, batches: &[u8]) -> Result<Self, Damage> {
         let mut uptime_ms = 0;
         for change in Change::read(batches) {
-            if let Change::Clock { uptime_ms: later, .. } = change? {
+            if let Change::Clock { uptime_ms: later, next_id } = change? {
+                if u128::from(later) > UPTIME.as_millis() || next_id > IDS {
+                    return Err(CLOCK);
+                }
                 uptime_ms = later.max(uptime_ms);
             }
         }
@@ -175,6 +179,23 @@ impl Hub {
     }
 }
 
+const CLOCK: Damage = Damage("it says that hubs have run for longer than can be");
 const NAME: Damage = Damage("a name is none");
 const SESSION: Damage = Damage("a session contradicts itself");
 const MAILBOX: Damage = Damage("a mailbox or a place contradicts itself");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_no_older_than_can_be() {
+        let longest = u64::try_from(UPTIME.as_millis()).unwrap();
+        for (uptime_ms, next_id, fits) in [(longest, IDS, true), (longest + 1, 1, false), (0, IDS + 1, false)]
+        {
+            let mut batch = Vec::new();
+            Change::Clock { uptime_ms, next_id }.write(&mut batch);
+            assert_eq!(Hub::restore(Settings::default(), 1, &batch).is_ok(), fits, "{uptime_ms} {next_id}");
+        }
+    }
+}

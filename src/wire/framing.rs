@@ -71,13 +71,32 @@ pub fn patience(partial: &[u8], seen_lf: bool) -> Patience {
     }
 }
 
+/// Bytes at the end of a line that is too long which still tell how it ends: as ` HTTP/1.1` and CR LF do, and then some.
+const TAIL_BYTES: usize = 16;
+
 /// What is remembered of a line that is too long.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct TooLong {
-    /// Its last byte so far, to tell CR LF from LF.
-    last: u8,
+    /// Its last bytes so far.
+    tail: [u8; TAIL_BYTES],
     /// Whether it is the first line and begins as HTTP does.
     http: bool,
+}
+
+impl TooLong {
+    fn new(line: &[u8], http: bool) -> Self {
+        let mut too_long = Self { tail: [0; TAIL_BYTES], http };
+        too_long.goes_on(line);
+        too_long
+    }
+
+    /// More of the line has come.
+    fn goes_on(&mut self, bytes: &[u8]) {
+        let bytes = bytes.last_chunk::<TAIL_BYTES>().map_or(bytes, |tail| tail);
+        self.tail.rotate_left(bytes.len());
+        let before = TAIL_BYTES - bytes.len();
+        self.tail.get_mut(before..).unwrap_or_default().copy_from_slice(bytes);
+    }
 }
 
 /// What a stream has said without any line end.
@@ -177,11 +196,9 @@ impl Stream {
     ) -> ControlFlow<()> {
         let line = self.skip_front(line);
         let first = !core::mem::replace(&mut self.seen_lf, true);
-        if let Some(TooLong { last, http }) = self.too_long.take() {
-            let before_lf = line.len().checked_sub(2).and_then(|at| line.get(at)).copied().unwrap_or(last);
-            let end = if before_lf == b'\r' { End::CrLf } else { End::Lf };
-            self.http = http;
-            return yield_frame(if http { Frame::Http } else { Frame::TooLong(end) });
+        if let Some(mut too_long) = self.too_long.take() {
+            too_long.goes_on(line);
+            return self.finish_too_long(too_long, first, yield_frame);
         }
         let mut joined = core::mem::take(&mut self.partial);
         let whole = if joined.is_empty() {
@@ -190,37 +207,60 @@ impl Stream {
             joined.extend_from_slice(line);
             joined.as_slice()
         };
-        let too_long = content_length(whole) > max_bytes;
-        let http = first
+        if content_length(whole) > max_bytes {
+            let too_long = TooLong::new(whole, first && self.begins_http(whole, max_bytes));
+            return self.finish_too_long(too_long, first, yield_frame);
+        }
+        self.http = first
             && match self.cut {
-                Cut::No => is_http(whole) || (too_long && begins_like_http(whole)),
+                Cut::No => is_http(whole),
                 Cut::Something => ends_like_http(whole),
                 // Programs either end their lines or never do: this is the rest of the request.
                 Cut::Http => true,
             };
-        self.http = http;
-        yield_frame(match (http, too_long) {
-            (true, _) => Frame::Http,
-            (false, true) => Frame::TooLong(line::text_end(whole)),
-            (false, false) => Frame::Line(whole),
-        })
+        yield_frame(if self.http { Frame::Http } else { Frame::Line(whole) })
+    }
+
+    /// Yields one line that is too long, whose end has come.
+    fn finish_too_long(
+        &mut self,
+        TooLong { tail, http }: TooLong,
+        first: bool,
+        yield_frame: &mut impl FnMut(Frame<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.http = http || (first && self.cut == Cut::Something && ends_like_http(&tail));
+        yield_frame(if self.http { Frame::Http } else { Frame::TooLong(line::text_end(&tail)) })
+    }
+
+    /// Whether a first line that is too long begins as HTTP does, as far as that can be seen without its end: by as much of
+    /// it as is kept, however it comes.
+    fn begins_http(&self, line: &[u8], max_bytes: usize) -> bool {
+        match self.cut {
+            Cut::No => begins_like_http(line.get(..=max_bytes).unwrap_or(line)),
+            Cut::Something => false,
+            Cut::Http => true,
+        }
     }
 
     /// Keeps the start of a line for later, or only the fact that it is too long.
     fn keep(&mut self, rest: &[u8], max_bytes: usize) {
         let rest = self.skip_front(rest);
-        let Some(&last) = rest.last() else { return };
+        if rest.is_empty() {
+            return;
+        }
         if let Some(too_long) = &mut self.too_long {
-            too_long.last = last;
+            too_long.goes_on(rest);
             return;
         }
         // Two bytes more than allowed tell: one may be the CR of a CR LF.
         let room = (max_bytes + 2).saturating_sub(self.partial.len());
-        self.partial.extend_from_slice(rest.get(..room).unwrap_or(rest));
+        let (taken, behind) = rest.split_at(room.min(rest.len()));
+        self.partial.extend_from_slice(taken);
         if content_length(&self.partial) > max_bytes {
-            let http = !self.seen_lf && (self.cut == Cut::Http || begins_like_http(&self.partial));
-            self.partial = Vec::new();
-            self.too_long = Some(TooLong { last, http });
+            let partial = core::mem::take(&mut self.partial);
+            let mut too_long = TooLong::new(&partial, !self.seen_lf && self.begins_http(&partial, max_bytes));
+            too_long.goes_on(behind);
+            self.too_long = Some(too_long);
         }
     }
 
@@ -244,7 +284,8 @@ impl Stream {
     /// The pause has lasted: yields what has come as one line.
     pub fn pause(&mut self, yield_frame: &mut impl FnMut(Frame<'_>) -> ControlFlow<()>) {
         if !self.seen_lf && self.cut != Cut::Http {
-            self.cut = if begins_like_http(&self.partial) { Cut::Http } else { Cut::Something };
+            let http = begins_like_http(&self.partial) || self.too_long.is_some_and(|line| line.http);
+            self.cut = if http { Cut::Http } else { Cut::Something };
         }
         self.yield_rest(false, yield_frame);
     }
@@ -360,21 +401,27 @@ mod tests {
 
     #[test]
     fn http_is_shown_the_door_wherever_a_pause_cuts_its_request_line() {
-        let request = b"POST /a HTTP/1.1\r\nHost: h\r\n\r\nSET a 1\n";
-        let line = b"POST /a HTTP/1.1\r\n".len();
-        for cut in 1..line {
-            let (mut stream, mut lines) = (Stream::default(), Vec::new());
-            let mut note = |frame: Frame<'_>| {
-                if let Frame::Line(line) = frame {
-                    lines.push(line.to_vec());
+        for target in ["/a".to_owned(), format!("/{}", "a".repeat(200))] {
+            let line = format!("POST {target} HTTP/1.1\r\n");
+            let request = [line.as_bytes(), b"Host: h\r\n\r\nSET a 1\n"].concat();
+            for (cut, step) in (1..line.len()).flat_map(|cut| [(cut, request.len()), (cut, 1)]) {
+                let (mut stream, mut lines) = (Stream::default(), Vec::new());
+                let mut note = |frame: Frame<'_>| {
+                    if let Frame::Line(line) = frame {
+                        lines.push(line.to_vec());
+                    }
+                    ControlFlow::Continue(())
+                };
+                for piece in request[..cut].chunks(step) {
+                    stream.feed(piece, 100, &mut note);
                 }
-                ControlFlow::Continue(())
-            };
-            stream.feed(&request[..cut], 100, &mut note);
-            stream.pause(&mut note);
-            stream.feed(&request[cut..], 100, &mut note);
-            // At most the piece before the pause is answered, as text.
-            assert!(lines.len() <= 1, "{cut}: {lines:?}");
+                stream.pause(&mut note);
+                for piece in request[cut..].chunks(step) {
+                    stream.feed(piece, 100, &mut note);
+                }
+                // At most the piece before the pause is answered, as text.
+                assert!(lines.len() <= 1, "{cut}: {lines:?}");
+            }
         }
     }
 
