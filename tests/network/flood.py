@@ -45,6 +45,7 @@ def batches(payloads):
 def main():
     hub, seconds, kind = sys.argv[1], float(sys.argv[2]), sys.argv[3]
     dice = random.Random(1)
+    meet(hub)
     if kind in ("near", "far"):
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         sock.bind(("eth0", 0))
@@ -92,18 +93,26 @@ def frame(hub, source, dice):
     total = sum(struct.unpack("!10H", head))
     total = (total & 0xFFFF) + (total >> 16)
     head = head[:10] + struct.pack("!H", ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF) + head[12:]
-    return hardware(hub) + hardware(None) + b"\x08\x00" + head + udp
+    return FACES[hub] + FACES[None] + b"\x08\x00" + head + udp
 
 
-def hardware(address):
-    """The hardware address of a neighbour, or our own."""
-    if address is None:
-        with open("/sys/class/net/eth0/address") as file:
-            text = file.read()
-    else:
-        lines = [line.split() for line in os.popen(f"ip neighbour show {address} dev eth0")]
-        text = next(line[line.index("lladdr") + 1] for line in lines if "lladdr" in line)
-    return bytes.fromhex(text.strip().replace(":", ""))
+# The hardware addresses of the hub and of this host.
+FACES = {}
+
+
+def meet(hub):
+    """Learns them, by one datagram to the hub."""
+    with open("/sys/class/net/eth0/address") as file:
+        FACES[None] = bytes.fromhex(file.read().strip().replace(":", ""))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"PING", (hub, 10125))
+    for _ in range(100):
+        words = os.popen(f"ip neighbour show {hub} dev eth0").read().split()
+        if "lladdr" in words:
+            FACES[hub] = bytes.fromhex(words[words.index("lladdr") + 1].replace(":", ""))
+            return
+        time.sleep(0.05)
+    sys.exit("the hub's hardware address is not known")
 
 
 main()

@@ -50,7 +50,9 @@ on() {
 hub_start() {
     printf '[state]\ndirectory = "%s/state"\n%s\n' "$WORK" "${1:-}" > "$WORK/pigeond.toml"
     mkdir -p "$WORK/state"
-    on hub "${PIGEOND:?the program to test}" --config "$WORK/pigeond.toml" 2> "$WORK/log" &
+    : > "$WORK/log"
+    # Not by `on`: what runs in the background would be the shell's copy, and not the program itself.
+    ip netns exec "$LAB_NAME-hub" "${PIGEOND:?the program to test}" --config "$WORK/pigeond.toml" 2> "$WORK/log" &
     DAEMON=$!
     local tries=0
     until grep -q "listening on port" "$WORK/log"; do
