@@ -88,6 +88,12 @@ impl Scales {
         })
     }
 
+    /// What is left of what came is not to hide what is sent without asking.
+    fn forget(&mut self) {
+        self.received.clear();
+        self.sent.clear();
+    }
+
     /// Whether an address outside has been sent anything at all.
     fn has_sent(&self) -> bool {
         self.sent.keys().any(|address| *address == outside(0).ip() || *address == outside(1).ip())
@@ -144,8 +150,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..4_u8, lines, prop::bool::weighted(0.1)).prop_map(|(n, lines, to_many)| Step::Outside(n, lines, to_many)),
         4 => (1..4_u8, line()).prop_map(|(n, line)| Step::Inside(n, line)),
-        2 => prop::sample::select(vec![10_u64, 300, 1000, 11_000, 310_000]).prop_map(Step::Pass),
-        3 => prop::bool::weighted(0.8).prop_map(Step::Commit),
+        2 => prop::sample::select(vec![10_u64, 300, 1000, 1100, 11_000, 310_000]).prop_map(Step::Pass),
+        3 => prop::bool::weighted(0.9).prop_map(Step::Commit),
     ]
 }
 
@@ -174,9 +180,7 @@ fn joined_from_outside(join: &str) -> Scales {
     assert!(scales.has_sent(), "who asks with enough bytes is answered");
     assert!(scales.datagram(peer(1), b"JOIN bob", false) && scales.commit(true));
     assert!(scales.pass(MS(2000)));
-    // What is left of what it sent is not to hide what it is sent without asking.
-    scales.received.clear();
-    scales.sent.clear();
+    scales.forget();
     scales
 }
 
@@ -188,7 +192,7 @@ fn an_address_outside_is_told_nothing_that_it_did_not_just_pay_for() {
             ["ALL hello", "SEND ann hello", "SET k v", "ASK ann what", "DEL k", "JOIN ann", "JOIN ann ack"]
         {
             assert!(scales.datagram(peer(1), line.as_bytes(), false), "{join:?}, {line}");
-            assert!(scales.commit(true) && scales.pass(MS(900)) && scales.commit(false), "{join:?}, {line}");
+            assert!(scales.commit(true) && scales.pass(MS(900)) && scales.commit(true), "{join:?}, {line}");
         }
         assert!(scales.pass(Duration::from_mins(6)), "{join:?}");
         assert!(!scales.has_sent());
@@ -201,7 +205,9 @@ fn an_answer_too_late_and_a_disk_that_fails_are_no_gift_to_an_address_outside() 
     assert!(scales.datagram(peer(1), b"JOIN bob", false) && scales.commit(true));
     let request = format!("JOIN ann{}\nASK bob what\n", " ".repeat(40));
     assert!(scales.datagram(outside(0), request.as_bytes(), false));
-    assert!(scales.commit(true) && scales.pass(Duration::from_secs(11)));
+    assert!(scales.commit(true));
+    scales.forget();
+    assert!(scales.pass(Duration::from_secs(11)), "the answer comes in another second");
     // This reply has just the length of its request; the word that it was not kept is longer.
     assert!(scales.datagram(outside(0), b"#s.1 SET a bcd", false));
     assert!(scales.commit(false));

@@ -37,6 +37,13 @@ pub(super) struct Socket {
     dropped: Cell<u32>,
 }
 
+impl Socket {
+    /// Whether each datagram tells which address it was sent to.
+    fn tells_where(&self) -> bool {
+        self.wildcard || !self.is_v4
+    }
+}
+
 /// All UDP sockets, and what they share.
 pub(super) struct Sockets {
     slots: Vec<Option<Rc<Socket>>>,
@@ -179,6 +186,7 @@ impl Core {
     ) -> io::Result<usize> {
         let mut arrived = [const { None }; BATCH];
         let mut last_dropped = None;
+        let (mut received, mut is_short) = (0, false);
         {
             let mut slices = buffer.chunks_mut(UDP_DATAGRAM_BYTES).map(|room| [IoSliceMut::new(room)]);
             let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
@@ -186,8 +194,15 @@ impl Core {
             let flags = MsgFlags::MSG_DONTWAIT;
             let results = recvmmsg(socket.io.as_raw_fd(), &mut headers.0, slices.iter_mut(), flags, None)?;
             for (slot, message) in arrived.iter_mut().zip(results) {
+                received += 1;
                 let mut info = None;
-                for cmsg in message.cmsgs().into_iter().flatten() {
+                let Ok(cmsgs) = message.cmsgs() else {
+                    is_short = true;
+                    // Without them nobody knows where it was sent to, nor where to answer from: it counts as lost.
+                    *slot = (!socket.tells_where()).then_some((message.bytes, message.address, None));
+                    continue;
+                };
+                for cmsg in cmsgs {
                     if let ControlMessageOwned::RxqOvfl(dropped) = cmsg {
                         last_dropped = Some(dropped);
                     } else {
@@ -197,28 +212,31 @@ impl Core {
                 *slot = Some((message.bytes, message.address, info));
             }
         }
+        if is_short {
+            *headers = Headers::new();
+        }
         if let Some(dropped) = last_dropped {
             let more = dropped.wrapping_sub(socket.dropped.replace(dropped));
             if more > 0 {
                 self.hub.note_dropped(now, more.into());
             }
         }
-        let mut count = 0;
-        for ((bytes, address, info), room) in
-            arrived.into_iter().flatten().zip(buffer.chunks(UDP_DATAGRAM_BYTES))
-        {
-            count += 1;
+        for (message, room) in arrived.into_iter().take(received).zip(buffer.chunks(UDP_DATAGRAM_BYTES)) {
+            let Some((bytes, address, info)) = message else { continue };
             let Some(from) = address.as_ref().and_then(socket_address) else { continue };
             let Some(bytes) = room.get(..bytes) else { continue };
             let (via, to_many) = via(socket, info.as_ref());
             self.handle(now, Input::Datagram { from, via, to_many, bytes });
             self.perform_if_much();
         }
-        Ok(count)
+        Ok(received)
     }
 }
 
 /// Room for one batch of received headers.
+///
+/// What each leaves to control messages shrinks to what was last received there, and never grows: a kernel that begins to
+/// tell of datagrams it has dropped finds too little, and the room is made anew.
 struct Headers(MultiHeaders<SockaddrStorage>);
 
 impl Headers {
