@@ -1,6 +1,7 @@
 # Sourced by the tests beside it: four hosts on one switch, each in a network namespace of its own, and pigeond on the
 # first. Needs root, iproute2 and python3. Nothing of the machine's own network is touched.
 
+readonly PIGEOND=${PIGEON_BIN:-$PWD/../../target/release}/pigeond
 readonly LAB_NAME=pgflood$$
 readonly HUB=10.99.0.1 FAR=10.99.0.3
 WORK=$(mktemp -d)
@@ -46,13 +47,13 @@ on() {
     ip netns exec "$LAB_NAME-$host" "$@"
 }
 
-# hub_start [SETTINGS]: starts pigeond on the first host, by the program in $PIGEOND, and waits until it listens.
+# hub_start [SETTINGS]: starts pigeond on the first host, by the programs in PIGEON_BIN, and waits until it listens.
 hub_start() {
     printf '[state]\ndirectory = "%s/state"\n%s\n' "$WORK" "${1:-}" > "$WORK/pigeond.toml"
     mkdir -p "$WORK/state"
     : > "$WORK/log"
     # Not by `on`: what runs in the background would be the shell's copy, and not the program itself.
-    ip netns exec "$LAB_NAME-hub" "${PIGEOND:?the program to test}" --config "$WORK/pigeond.toml" 2> "$WORK/log" &
+    ip netns exec "$LAB_NAME-hub" "$PIGEOND" --config "$WORK/pigeond.toml" 2> "$WORK/log" &
     DAEMON=$!
     local tries=0
     until grep -q "listening on port" "$WORK/log"; do
