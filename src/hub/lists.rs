@@ -90,6 +90,15 @@ impl Hub {
     }
 }
 
+/// Appends what PING is answered.
+pub(super) fn ping(text: &[u8], body: &mut Vec<u8>) {
+    body.extend_from_slice(b"pong");
+    if !text.is_empty() {
+        body.push(b' ');
+        body.extend_from_slice(text);
+    }
+}
+
 /// Explains one command, or lists them all.
 pub(super) fn help(topic: Option<Word>, body: &mut Vec<u8>) {
     if let Some(word) = topic {

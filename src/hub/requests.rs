@@ -46,7 +46,7 @@ impl Hub {
             }
             Command::Keys { pattern, after } => self.list_keys(pattern, after, body),
             Command::Who { after } => self.list_codes(after, body),
-            Command::Ping { text } => ping(text, body),
+            Command::Ping { text } => super::lists::ping(text, body),
             Command::Send { code, text } => self.send(asker, code, text, body, out)?,
             Command::All { text } => self.send_all(asker, text, body, out)?,
             Command::Join { code, ack, nonce } => {
@@ -379,14 +379,6 @@ impl Hub {
             }
         }
         Some(found)
-    }
-}
-
-fn ping(text: &[u8], body: &mut Vec<u8>) {
-    body.extend_from_slice(b"pong");
-    if !text.is_empty() {
-        body.push(b' ');
-        body.extend_from_slice(text);
     }
 }
 
