@@ -13,6 +13,7 @@ mod handover;
 mod interfaces;
 mod journal;
 mod keeper;
+mod neighbours;
 mod options;
 mod run;
 mod state;

@@ -66,6 +66,9 @@ const BACKLOG: i32 = 1024;
 /// Receive buffer asked for: a burst of some thousand small datagrams. The kernel may grant less.
 const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 
+/// Send buffer asked for: more than what waits in the kernel for one host that does not say where it is.
+const SEND_BUFFER_BYTES: usize = 4 << 20;
+
 /// How often another free port is tried when the one that the system picked is taken for another address.
 const TRIES_FOR_A_FREE_PORT: usize = 16;
 
@@ -175,6 +178,7 @@ fn open(kind: Kind, address: SocketAddr) -> io::Result<Bound> {
         socket.set_reuse_address(true)?;
     } else {
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+        let _ = socket.set_send_buffer_size(SEND_BUFFER_BYTES);
     }
     socket.bind(&address.into())?;
     match kind {

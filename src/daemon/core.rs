@@ -206,6 +206,7 @@ impl Core {
         }
         self.udp.send_all(&actions);
         let now = self.now();
+        self.udp.look_for_silent(now);
         for event in &actions.events {
             self.events.write(now, event);
         }

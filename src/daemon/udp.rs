@@ -97,6 +97,13 @@ impl Sockets {
         }
     }
 
+    /// Looks for hosts that nothing can be sent to, if that is called for.
+    pub(super) fn look_for_silent(&mut self, now: Moment) {
+        if self.sender.neighbours.wants_look() {
+            self.sender.neighbours.look(now);
+        }
+    }
+
     /// Sends every datagram of these actions. What the kernel will not take is lost, as datagrams are.
     pub(super) fn send_all(&mut self, actions: &Actions) {
         for action in &actions.list {

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 
+use super::neighbours::Neighbours;
 use super::udp::BATCH;
 use crate::hub::Via;
 use crate::limits::KEPT_ACTIONS;
@@ -42,6 +43,7 @@ pub(super) struct Sender {
     headers: Option<Box<AllHeaders>>,
     /// How often in a row the kernel has refused to segment.
     refusals: u8,
+    pub(super) neighbours: Neighbours,
 }
 
 type Headers = MultiHeaders<SockaddrStorage>;
@@ -75,7 +77,9 @@ type Route = (RawFd, Option<IpAddr>);
 impl Sender {
     /// Adds a datagram, whose bytes are given to [`Self::send`].
     pub(super) fn add(&mut self, to: SocketAddr, via: Via, range: Range<usize>) {
-        self.pending.push(Outgoing { to, via, range });
+        if !self.neighbours.is_silent(to.ip()) {
+            self.pending.push(Outgoing { to, via, range });
+        }
     }
 
     /// Sends all that was added. To one peer they leave in order; a route of `None` drops the datagram.
@@ -141,8 +145,7 @@ impl Sender {
                     return;
                 }
                 Err(error @ (Errno::EAGAIN | Errno::ENOBUFS)) => {
-                    tracing::debug!("{} datagrams were lost: the kernel has no room: {error}", group.len());
-                    return;
+                    return self.note_lost(group.len(), error);
                 }
                 // This way may have too small packets for it, or the kernel may not know it at all.
                 Err(_) => self.refusals = self.refusals.saturating_add(1),
@@ -187,8 +190,7 @@ impl Sender {
                 Ok(sent) => left += sent.max(1),
                 Err(Errno::EINTR) => {}
                 Err(error @ (Errno::EAGAIN | Errno::ENOBUFS)) => {
-                    tracing::debug!("{} datagrams were lost: the kernel has no room: {error}", group.len());
-                    return;
+                    return self.note_lost(group.len(), error);
                 }
                 Err(error) => {
                     tracing::debug!("a datagram could not be sent: {error}");
@@ -196,6 +198,11 @@ impl Sender {
                 }
             }
         }
+    }
+
+    fn note_lost(&mut self, datagrams: usize, error: Errno) {
+        tracing::debug!("{datagrams} datagrams were lost: the kernel has no room: {error}");
+        self.neighbours.note_stuck();
     }
 
     fn send_some(
