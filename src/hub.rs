@@ -288,6 +288,11 @@ impl Hub {
         self.access.overflowed(now, &self.settings);
     }
 
+    /// More has come than the hub could read in several turns: those who are not known wait for those who are.
+    pub fn crowded(&mut self, now: Moment) {
+        self.access.crowded(now);
+    }
+
     /// The state was damaged, and this hub began without it.
     pub fn note_set_aside(&mut self) {
         self.counters.set_aside += 1;

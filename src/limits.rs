@@ -190,6 +190,14 @@ pub const PRESSURE_GROWTH_TIME: Duration = Duration::from_millis(100);
 pub const PRESSURE_GROWTH: u32 = 64;
 /// As many sources' shares are left to all that are not known together, while there is pressure.
 pub const NEWCOMERS_SHARE: u32 = 8;
+/// After so many turns in a row with more datagrams than a turn takes there is a crowd: a thousand, and no pause.
+pub const CROWDED_TURNS: u32 = 8;
+/// A crowd is over when there was no such turn for this long.
+pub const CROWD_TIME: Duration = Duration::from_millis(20);
+/// Datagrams a second that all who are not known have together while there is a crowd.
+pub const NEWCOMERS_RATE: u32 = 2000;
+/// As many of them may come at once.
+pub const NEWCOMERS_BURST: u32 = 200;
 
 /// Of so many same plain texts from one peer, without a pause between them, the last is not answered: any loop with
 /// another server ends.

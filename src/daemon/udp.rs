@@ -16,7 +16,7 @@ use tokio::io::unix::AsyncFd;
 use super::core::{Core, Shared, without_flow};
 use super::udp_send::Sender;
 use crate::hub::{Action, Actions, Input, Target, Via};
-use crate::limits::UDP_DATAGRAM_BYTES;
+use crate::limits::{CROWDED_TURNS, UDP_DATAGRAM_BYTES};
 use crate::moment::Moment;
 
 /// Datagrams taken from the kernel at a time, and given to it: past 16 the saving is within the noise.
@@ -128,6 +128,7 @@ impl Sockets {
 /// Serves one socket for ever.
 pub(super) async fn serve(shared: Shared, socket: Rc<Socket>) {
     let mut headers = Headers::new();
+    let mut full_turns = 0_u32;
     loop {
         match socket.io.readable().await {
             Ok(mut guard) => guard.retain_ready(),
@@ -143,6 +144,10 @@ pub(super) async fn serve(shared: Shared, socket: Rc<Socket>) {
                 break;
             }
         }
+        full_turns = if more { full_turns.saturating_add(1) } else { 0 };
+        if full_turns >= CROWDED_TURNS {
+            shared.borrow_mut().note_crowd();
+        }
         if more {
             tokio::task::yield_now().await;
         }
@@ -150,6 +155,12 @@ pub(super) async fn serve(shared: Shared, socket: Rc<Socket>) {
 }
 
 impl Core {
+    /// Datagrams come faster than they are answered.
+    fn note_crowd(&mut self) {
+        let now = self.now();
+        self.hub.crowded(now);
+    }
+
     /// Answers what has come on all sockets, as far as there is time.
     pub(super) fn drain_datagrams(&mut self, deadline: Moment) {
         let sockets: Vec<_> = self.udp.slots.iter().flatten().cloned().collect();

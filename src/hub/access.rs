@@ -61,6 +61,11 @@ impl Access {
         self.pressure.shrink(now, settings);
     }
 
+    /// More comes than the hub can read: for a while little of that is for those who are not known.
+    pub(super) fn crowded(&mut self, now: Moment) {
+        self.pressure.crowded(now);
+    }
+
     /// Counts what came from a UDP address, and says whether it may be answered. Loopback always is: nobody elsewhere
     /// can forge it, and whoever is on this machine needs no hub to load it.
     ///
@@ -78,7 +83,8 @@ impl Access {
             return Arrival::Served;
         }
         let share = self.pressure.share(now, settings);
-        if let Some(share) = share.filter(|share| share.is_squeezed && !is_client)
+        if self.pressure.limits_newcomers(now, share)
+            && !is_client
             && self.sources.find(now, from).is_none()
             && !self.pressure.admits_newcomer(now, share)
         {
@@ -324,6 +330,20 @@ mod tests {
         assert!(served < 400_000 / 20, "{served}");
         // A client that has joined and was silent since is no newcomer.
         assert_eq!(access.arrives(second(4), &settings, FAR, 10, true), Arrival::Served);
+    }
+
+    #[test]
+    fn in_a_crowd_those_who_are_known_are_served_and_newcomers_share_what_is_left() {
+        let (mut access, settings) = (Access::new(1), limited(50_000, 0));
+        assert_eq!(arrive(&mut access, second(0), &settings, NEAR, 1), 1);
+        let newcomer = |n: u32| IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n));
+        access.crowded(second(1));
+        let served: u32 =
+            (0..10_000).map(|n| arrive(&mut access, second(1), &settings, newcomer(n), 1)).sum();
+        assert_eq!(served, crate::limits::NEWCOMERS_BURST as usize);
+        assert_eq!(arrive(&mut access, second(1), &settings, NEAR, 1), 1);
+        let after = second(1) + crate::limits::CROWD_TIME;
+        assert_eq!(arrive(&mut access, after, &settings, newcomer(9_999), 1), 1, "the crowd is over");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use core::time::Duration;
 
 use super::super::settings::Settings;
 use crate::limits::{
-    NEWCOMERS_SHARE, PRESSURE_GROWTH, PRESSURE_GROWTH_TIME, PRESSURE_RATE, PRESSURE_TIME, REQUESTS_PER_SECOND,
+    CROWD_TIME, NEWCOMERS_BURST, NEWCOMERS_RATE, NEWCOMERS_SHARE, PRESSURE_GROWTH, PRESSURE_GROWTH_TIME,
+    PRESSURE_RATE, PRESSURE_TIME, REQUESTS_PER_SECOND,
 };
 use crate::moment::Moment;
 
@@ -72,6 +73,8 @@ struct Squeeze {
 #[derive(Debug, Default)]
 pub(super) struct Pressure {
     squeeze: Option<Squeeze>,
+    /// Until when there is a crowd.
+    crowd: Option<Moment>,
     /// The account of all newcomers together.
     newcomers: Moment,
 }
@@ -104,10 +107,34 @@ impl Pressure {
         Some(Share { cost: cost(squeeze.rate), tolerance, is_squeezed: true })
     }
 
-    /// Whether one more that is not known may come; all of them share what a few sources have.
-    pub(super) fn admits_newcomer(&mut self, now: Moment, share: Share) -> bool {
-        let cost = share.cost / NEWCOMERS_SHARE;
-        let together = Share { cost, tolerance: cost * NEWCOMERS_SHARE, is_squeezed: true };
+    /// More comes than can be read.
+    pub(super) fn crowded(&mut self, now: Moment) {
+        self.crowd = Some(now + CROWD_TIME);
+    }
+
+    fn is_crowded(&self, now: Moment) -> bool {
+        self.crowd.is_some_and(|until| now < until)
+    }
+
+    /// Whether those who are not known may not all come now.
+    pub(super) fn limits_newcomers(&self, now: Moment, share: Option<Share>) -> bool {
+        share.is_some_and(|share| share.is_squeezed) || self.is_crowded(now)
+    }
+
+    /// Whether one more that is not known may come; all of them share what a few sources have, and in a crowd less.
+    pub(super) fn admits_newcomer(&mut self, now: Moment, share: Option<Share>) -> bool {
+        let squeezed = share.filter(|share| share.is_squeezed).map(|share| {
+            let cost = share.cost / NEWCOMERS_SHARE;
+            Share { cost, tolerance: cost * NEWCOMERS_SHARE, is_squeezed: true }
+        });
+        let crowded = || {
+            let cost = cost(NEWCOMERS_RATE);
+            Share { cost, tolerance: cost * NEWCOMERS_BURST, is_squeezed: true }
+        };
+        let together = match squeezed {
+            Some(squeezed) if !self.is_crowded(now) || squeezed.cost > crowded().cost => squeezed,
+            Some(_) | None => crowded(),
+        };
         together.take(&mut self.newcomers, now, 1)
     }
 }
