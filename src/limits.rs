@@ -77,6 +77,10 @@ pub const INBOX_BYTES: usize = 1024 * 1024;
 /// How long a session is remembered after its own BYE: longer than any copy lives in a network.
 pub const SESSION_LINGER: Duration = Duration::from_mins(1);
 
+/// So long after a proved line that was never heard before a copy of one shows that its address is still a client's:
+/// what somebody recorded shows nothing later.
+pub const PROOF_TIME: Duration = Duration::from_mins(1);
+
 /// How long a nonce is given out; it is taken for one period more, so that who asked at the end of one has time.
 pub const NONCE_PERIOD: Duration = Duration::from_mins(1);
 

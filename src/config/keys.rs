@@ -5,7 +5,7 @@ use core::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::finding::{Finding, Findings, Source, quoted};
+use super::finding::{Finding, Findings, Source};
 use super::ranges::{ALLOWED, KEYS, SECRET_DIGITS};
 use super::section::meant;
 use crate::hub::{Allowed, CodeKey, Keys, Secret};
@@ -168,6 +168,16 @@ impl Reading<'_> {
             let advice = meant(name, names.iter().copied(), || format!("it may hold {}", names.join(", ")));
             self.at(&key.span(), format!("{place} holds the unknown {}{advice}", quoted(name)));
         }
+    }
+}
+
+/// A name or text of the file, unless it may be a secret that was put in the wrong place.
+fn quoted(text: &str) -> String {
+    let digits = text.bytes().filter(u8::is_ascii_hexdigit).count();
+    if digits >= *SECRET_DIGITS.start() {
+        "(not shown: it may be a secret)".to_owned()
+    } else {
+        super::finding::quoted(text)
     }
 }
 

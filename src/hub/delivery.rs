@@ -190,10 +190,12 @@ impl Hub {
                 bytes.extend_from_slice(push);
             }
         });
-        if let (Some(_), Target::Udp { to, .. }) = (seal, target) {
-            self.access.prove(now, to.ip());
+        if seal.is_some() {
+            self.count_sealed(now, target, fanout.len() + end.as_bytes().len());
+            fanout.send(out, target, end);
+        } else {
+            self.push_as_is(now, target, end, &mut fanout, out);
         }
-        self.push_as_is(now, target, end, &mut fanout, out);
         true
     }
 

@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 use super::actions::{Action, Actions, Peer, Target};
 use super::change::Change;
 use super::directory::Slot;
-use super::sessions::{Joining, Keyed, Origin, REUSED, UNOPENED};
+use super::sessions::{Joining, Keyed, Life, Origin, REUSED, UNOPENED};
 use super::timers::Due;
 use super::{Asker, Hub};
 use crate::moment::Moment;
@@ -111,8 +111,15 @@ impl Hub {
                 return Standing::Refused(UNOPENED, Some(key));
             }
             self.move_keyed(asker, slot, origin);
+        } else if let Ok(Command::Join { nonce, .. }) = request.command
+            && self.keyed_place(slot).is_none()
+            && self.sessions.may_be_copy(slot, tag.number)
+            && !nonce.is_some_and(|nonce| self.is_fresh(asker, origin, nonce))
+        {
+            // Who once stood there is gone, and anybody may have recorded how it came.
+            return Standing::Unproved;
         }
-        self.admit(asker, slot);
+        self.admit(asker, slot, tag.number);
         Standing::Proved(key)
     }
 
@@ -142,11 +149,12 @@ impl Hub {
         };
         let (code, nonce) = (code.as_str().into(), nonce.as_str().into());
         let joining = Joining::NotYet;
-        let keyed = Keyed { key: Some(key.clone()), code, nonce, origin, spot, joining };
+        let keyed =
+            Keyed { key: Some(key.clone()), code, nonce, origin, spot, joining, newest: (0, asker.now) };
         self.sessions.set_keyed(session, keyed);
         self.wake_session(session);
         self.note_session(asker.now, session);
-        self.admit(asker, session);
+        self.admit(asker, session, tag.number);
         Standing::Proved(key)
     }
 
@@ -160,14 +168,18 @@ impl Hub {
     }
 
     /// Lets the client of a session act.
-    fn admit(&mut self, asker: &mut Asker, slot: Slot) {
+    fn admit(&mut self, asker: &mut Asker, slot: Slot, number: Number) {
         asker.session = Some(slot);
         asker.place = self.keyed_place(slot);
-        if let Some(client) = asker.place.and_then(|place| self.clients.get_mut(place)) {
+        let life = self.sessions.hear(slot, number, asker.now);
+        if life == Life::New
+            && let Some(client) = asker.place.and_then(|place| self.clients.get_mut(place))
+        {
             client.heard = asker.now;
         }
-        self.sessions.touch(slot, asker.now);
-        if let Target::Udp { to, .. } = asker.target {
+        if let Target::Udp { to, .. } = asker.target
+            && life != Life::Old
+        {
             self.access.prove(asker.now, to.ip());
         }
     }
@@ -252,15 +264,19 @@ impl Hub {
         out.bytes.extend_from_within(body);
         out.bytes.extend_from_slice(end.as_bytes());
         let range = start..out.bytes.len();
-        if let Target::Udp { to, .. } = target {
-            self.access.prove(now, to.ip());
-        }
-        if !self.may_leave(now, target, range.len()) {
-            out.bytes.truncate(start);
-            return false;
-        }
+        self.count_sealed(now, target, range.len());
         out.list.push(Action::Send { target, range, push: true });
         true
+    }
+
+    /// Counts a sealed push. It goes where somebody has proved to be, so that no budget holds it up, which others could
+    /// spend by forging that address.
+    pub(super) fn count_sealed(&mut self, now: Moment, target: Target, bytes: usize) {
+        self.counters.pushes += 1;
+        if let Target::Udp { to, .. } = target {
+            self.access.prove(now, to.ip());
+            self.may_send(now, to, bytes);
+        }
     }
 
     /// A number that no push to the same session ever had, nor will have. Those of a run begin with a number that is

@@ -119,13 +119,17 @@ impl Keys {
             Command::Set { key, .. }
             | Command::Inc { key, .. }
             | Command::Dec { key, .. }
-            | Command::Del { key } => {
-                if allowed.may_set(key.as_str()) {
-                    Ok(())
-                } else {
-                    Err(MAY_NOT_SET)
-                }
+            | Command::Del { key }
+                if !allowed.may_set(key.as_str()) =>
+            {
+                Err(MAY_NOT_SET)
             }
+            Command::Set { .. } | Command::Del { .. } => Ok(()),
+            // These two tell what is there.
+            Command::Inc { key, .. } | Command::Dec { key, .. } if !allowed.may_watch(key.as_str()) => {
+                Err(MAY_NOT_WATCH)
+            }
+            Command::Inc { .. } | Command::Dec { .. } => Ok(()),
             Command::Get { key } => {
                 if allowed.may_watch(key.as_str()) {
                     Ok(())

@@ -14,7 +14,7 @@ use crate::moment::Moment;
 use crate::names::{Code, Session as Name};
 use crate::wire::{ErrorName, Kind, Number, Refusal, Tag};
 
-pub(super) use keyed::{Joining, Keyed, Origin};
+pub(super) use keyed::{Joining, Keyed, Life, Origin};
 use recorded::Recorded;
 
 /// What was done under one number.
@@ -168,7 +168,10 @@ impl Sessions {
     ) -> Result<Verdict<'_>, Refusal> {
         let (number, kind, fingerprint) = request;
         let Some(session) = self.directory.get_mut(slot) else { return Err(UNOPENED) };
-        session.touched = now;
+        // A proved line was seen to before.
+        if session.keyed.is_none() {
+            session.touched = now;
+        }
         if number.get() + SESSION_WINDOW <= session.highest {
             return Err(STALE);
         }

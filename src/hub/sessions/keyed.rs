@@ -7,6 +7,7 @@ use super::super::directory::Slot;
 use super::super::keys::Keys;
 use super::super::places::with_scope;
 use super::Sessions;
+use crate::limits::PROOF_TIME;
 use crate::moment::Moment;
 use crate::names::{Code, Ticket};
 use crate::proof::{Proof, SessionKey, Way};
@@ -54,6 +55,19 @@ pub(in super::super) struct Keyed {
     /// The origin as it is kept.
     pub(in super::super) spot: Spot,
     pub(in super::super) joining: Joining,
+    /// The highest number that was proved since the start, and when.
+    pub(in super::super) newest: (u64, Moment),
+}
+
+/// What a proved line says of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Life {
+    /// It is there: this was never heard before.
+    New,
+    /// It was there a moment ago: this may be a copy.
+    Recent,
+    /// Nothing: anybody may have recorded this.
+    Old,
 }
 
 impl Keyed {
@@ -85,11 +99,34 @@ impl Sessions {
         self.directory.name(slot)
     }
 
-    /// A session was heard of.
+    /// A session is kept for another while.
     pub(in super::super) fn touch(&mut self, slot: Slot, now: Moment) {
         if let Some(session) = self.directory.get_mut(slot) {
             session.touched = now;
         }
+    }
+
+    /// Notes a proved line; only one that is new keeps its session.
+    pub(in super::super) fn hear(&mut self, slot: Slot, number: Number, now: Moment) -> Life {
+        let Some(session) = self.directory.get_mut(slot) else { return Life::Old };
+        let Some(keyed) = session.keyed.as_deref_mut() else { return Life::Old };
+        let (newest, when) = keyed.newest;
+        if number.get() > newest.max(session.highest) {
+            keyed.newest = (number.get(), now);
+            session.touched = now;
+            Life::New
+        } else if newest > 0 && now.since(when) <= PROOF_TIME {
+            Life::Recent
+        } else {
+            Life::Old
+        }
+    }
+
+    /// Whether a proved line of this number was heard before, or may have been.
+    pub(in super::super) fn may_be_copy(&self, slot: Slot, number: Number) -> bool {
+        let Some(session) = self.directory.get(slot) else { return true };
+        let newest = session.keyed.as_deref().map_or(0, |keyed| keyed.newest.0);
+        number.get() <= newest.max(session.highest)
     }
 
     /// Whether a JOIN of this number would be the newest of what concerns the client's place, and no copy.
@@ -141,7 +178,8 @@ impl Sessions {
             Some(mailbox) => Joining::Boxed(mailbox),
         };
         let (code, nonce, origin) = (code.into(), nonce.into(), Origin::of(spot));
-        self.set_keyed(slot, Keyed { key, code, nonce, origin, spot, joining });
+        let newest = (0, Moment::ZERO);
+        self.set_keyed(slot, Keyed { key, code, nonce, origin, spot, joining, newest });
         Some(())
     }
 }
