@@ -24,6 +24,7 @@ mod places;
 mod questions;
 mod requests;
 mod restore;
+mod seals;
 mod sessions;
 mod settings;
 mod streams;
@@ -367,6 +368,8 @@ struct Asker {
     place: Option<Slot>,
     /// The keyed session of the present request, which is proved.
     session: Option<Slot>,
+    /// Whether that may be a copy of one that was heard before.
+    is_copy: bool,
     /// Whether the stream is to be closed after the replies.
     closes: bool,
     /// The question that the present request has asked: its reply comes later.
@@ -377,7 +380,8 @@ struct Asker {
 
 impl Asker {
     fn new(now: Moment, target: Target, from: SocketAddr, place: Option<Slot>) -> Self {
-        Self { now, target, from, place, session: None, closes: false, asked: None, unchanged: false }
+        let (session, is_copy) = (None, false);
+        Self { now, target, from, place, session, is_copy, closes: false, asked: None, unchanged: false }
     }
 
     fn address(&self) -> IpAddr {

@@ -21,6 +21,8 @@ mod person;
 mod random;
 #[path = "keys/rules.rs"]
 mod rules;
+#[path = "keys/shared.rs"]
+mod shared;
 
 mod common;
 mod world;

@@ -1,11 +1,8 @@
-//! Keyed sessions: whose lines are proved, what is answered to others, and how replies and pushes are sealed
-//! (protocol, section 7).
-
-use core::ops::Range;
+//! Keyed sessions: whose lines are proved, and what is answered to others (protocol, section 7).
 
 use subtle::ConstantTimeEq;
 
-use super::actions::{Action, Actions, Peer, Target};
+use super::actions::{Actions, Peer, Target};
 use super::change::Change;
 use super::directory::Slot;
 use super::sessions::{Joining, Keyed, Life, Origin, REUSED, UNOPENED};
@@ -14,7 +11,7 @@ use super::{Asker, Hub};
 use crate::moment::Moment;
 use crate::names::{Code, Mac, Pattern, Session, Ticket};
 use crate::proof::{Proof, SessionKey, Way, hmac};
-use crate::wire::{Command, End, ErrorName, Number, Refusal, Reply, Request, Tag, push};
+use crate::wire::{Command, ErrorName, Number, Refusal, Reply, Request, Tag};
 
 /// Who is asking, as far as keys can tell.
 pub(super) enum Standing {
@@ -111,16 +108,28 @@ impl Hub {
                 return Standing::Refused(UNOPENED, Some(key));
             }
             self.move_keyed(asker, slot, origin);
-        } else if let Ok(Command::Join { nonce, .. }) = request.command
-            && self.keyed_place(slot).is_none()
-            && self.sessions.may_be_copy(slot, tag.number)
-            && !nonce.is_some_and(|nonce| self.is_fresh(asker, origin, nonce))
+        }
+        if let Ok(Command::Join { nonce, .. }) = request.command
+            && !self.may_stand_again(asker, slot, tag.number, origin, nonce)
         {
-            // Who once stood there is gone, and anybody may have recorded how it came.
             return Standing::Unproved;
         }
         self.admit(asker, slot, tag.number);
         Standing::Proved(key)
+    }
+
+    /// Whether a proved JOIN may be done: who once stood there may be gone, and anybody may have recorded how it came.
+    fn may_stand_again(
+        &mut self,
+        asker: &Asker,
+        slot: Slot,
+        number: Number,
+        origin: Origin,
+        nonce: Option<Ticket<'_>>,
+    ) -> bool {
+        let is_used = nonce.is_none_or(|nonce| self.sessions.is_joined_by_again(slot, nonce));
+        let is_fresh = nonce.is_some_and(|nonce| self.is_fresh(asker, origin, nonce)) && !is_used;
+        is_fresh || self.keyed_place(slot).is_some() || !self.sessions.may_be_copy(slot, number)
     }
 
     /// Opens a session with the first line of one.
@@ -147,10 +156,18 @@ impl Hub {
             Ok((session, _)) => session,
             Err(refusal) => return Standing::Refused(refusal, Some(key)),
         };
-        let (code, nonce) = (code.as_str().into(), nonce.as_str().into());
+        let (code, nonce): (_, Box<str>) = (code.as_str().into(), nonce.as_str().into());
         let joining = Joining::NotYet;
-        let keyed =
-            Keyed { key: Some(key.clone()), code, nonce, origin, spot, joining, newest: (0, asker.now) };
+        let keyed = Keyed {
+            key: Some(key.clone()),
+            code,
+            joined_by: nonce.clone(),
+            nonce,
+            origin,
+            spot,
+            joining,
+            newest: (0, asker.now),
+        };
         self.sessions.set_keyed(session, keyed);
         self.wake_session(session);
         self.note_session(asker.now, session);
@@ -172,6 +189,7 @@ impl Hub {
         asker.session = Some(slot);
         asker.place = self.keyed_place(slot);
         let life = self.sessions.hear(slot, number, asker.now);
+        asker.is_copy = life != Life::New;
         if life == Life::New
             && let Some(client) = asker.place.and_then(|place| self.clients.get_mut(place))
         {
@@ -219,79 +237,6 @@ impl Hub {
         let nonce = origin.and_then(|origin| self.keyring.nonce(asker.now, 0, origin, asker.from));
         replies.push(b' ');
         replies.extend_from_slice(&nonce.unwrap_or_default());
-    }
-
-    /// The seal of a reply that is complete but for it.
-    pub(super) fn seal(reply: &Reply, tag: &Tag<'_>, key: &SessionKey, replies: &mut [u8]) {
-        let (name, number) = (tag.session.as_str(), tag.number.get());
-        reply.seal(replies, |outcome| key.prove(Way::Reply, name, number, outcome));
-    }
-
-    /// The seal of a reply by which nothing could be saved, which may have to take the place of another.
-    pub(super) fn disk_seal(name: &str, number: u64, key: &SessionKey) -> Proof {
-        let mut refusal = Vec::new();
-        Reply::begin(&mut refusal, None).complete(&mut refusal, Err(super::journal::DISK));
-        key.prove(Way::Reply, name, number, &refusal)
-    }
-
-    /// The key and the name of a session.
-    pub(super) fn session_key(&self, session: Slot) -> Option<(SessionKey, &str)> {
-        Some((self.sessions.keyed(session)?.key.clone()?, self.sessions.name(session)?))
-    }
-
-    /// The seal of a push from a mailbox: `Ok(None)` if its client has no key, an error if it has lost it.
-    pub(super) fn mail_seal(&self, place: Slot, number: u64, push: &[u8]) -> Result<Option<Proof>, Lost> {
-        let Some(session) = self.clients.get(place).and_then(|client| client.session) else {
-            return Ok(None);
-        };
-        let (key, name) = self.session_key(session).ok_or(Lost)?;
-        Ok(Some(key.prove(Way::Push, name, number, push)))
-    }
-
-    /// Sends a push, which stands in the bytes, to the client of a session: numbered and sealed.
-    pub(super) fn push_sealed(
-        &mut self,
-        now: Moment,
-        (session, target, end): (Slot, Target, End),
-        body: Range<usize>,
-        out: &mut Actions,
-    ) -> bool {
-        let number = self.push_number(now);
-        let Some((key, name)) = self.session_key(session) else { return false };
-        let proof = key.prove(Way::Push, name, number, out.slice(&body));
-        let start = out.bytes.len();
-        push::seal(&mut out.bytes, number, &proof);
-        out.bytes.extend_from_within(body);
-        out.bytes.extend_from_slice(end.as_bytes());
-        let range = start..out.bytes.len();
-        self.count_sealed(now, target, range.len());
-        out.list.push(Action::Send { target, range, push: true });
-        true
-    }
-
-    /// Counts a sealed push. It goes where somebody has proved to be, so that no budget holds it up, which others could
-    /// spend by forging that address.
-    pub(super) fn count_sealed(&mut self, now: Moment, target: Target, bytes: usize) {
-        self.counters.pushes += 1;
-        if let Target::Udp { to, .. } = target {
-            self.access.prove(now, to.ip());
-            self.may_send(now, to, bytes);
-        }
-    }
-
-    /// A number that no push to the same session ever had, nor will have. Those of a run begin with a number that is
-    /// kept before the first of them leaves, so that none comes again after a crash.
-    fn push_number(&mut self, now: Moment) -> u64 {
-        let journal = &mut self.journal;
-        let (number, batch) = self.keyring.number(|| {
-            // Each batch says which number comes next; there must be one.
-            journal.will_change(now);
-            (journal.new_id(), journal.batch())
-        });
-        if !journal.is_committed(batch) {
-            journal.hold_pushes();
-        }
-        number
     }
 
     /// Whether a session may join so, given how it has joined before.
@@ -379,10 +324,6 @@ impl Hub {
         }
     }
 }
-
-/// A client's key is no more.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lost;
 
 /// Why a place is lost with its secret.
 pub(super) const SECRET_GONE: &str = "its secret was changed or taken away";

@@ -137,6 +137,14 @@ impl Hub {
         Some(())
     }
 
+    /// Sets anew when each place is asked whether it is idle.
+    pub(super) fn wake_places(&mut self) {
+        let places: Vec<Slot> = self.clients.iter().map(|(place, _)| place).collect();
+        for place in places {
+            self.wake_place(place);
+        }
+    }
+
     /// Keeps where a client stands, unless it has stood there already, as it was `before`.
     pub(super) fn note_place(&mut self, now: Moment, place: Slot, before: Option<Client>) {
         let is_new = before.is_none();

@@ -208,7 +208,15 @@ impl Hub {
                 out.events.push(Event::Joined { code: code.as_str().into(), from });
                 place
             }
-            Joined::Same(place) => place,
+            Joined::Same(place) => {
+                // A copy says nothing of who is there now.
+                if let Some((client, before)) =
+                    self.clients.get_mut(place).zip(before).filter(|_| asker.is_copy)
+                {
+                    client.heard = before.heard;
+                }
+                place
+            }
             Joined::Moved(place, old_target, old_end) => {
                 match before.and_then(|before| before.session) {
                     None => self.tell_moved(asker.now, old_target, old_end, out),
@@ -282,14 +290,6 @@ impl Hub {
             Target::Tcp(_) => None,
         };
         self.timers.reset(&mut client.due, ends, Due::Place(place));
-    }
-
-    /// Sets that anew for every place.
-    pub(super) fn wake_places(&mut self) {
-        let places: Vec<Slot> = self.clients.iter().map(|(place, _)| place).collect();
-        for place in places {
-            self.wake_place(place);
-        }
     }
 
     /// A place over UDP may have been idle too long.

@@ -55,6 +55,8 @@ pub(in super::super) struct Keyed {
     /// The origin as it is kept.
     pub(in super::super) spot: Spot,
     pub(in super::super) joining: Joining,
+    /// The nonce of its last JOIN since the start: a copy of that has it too.
+    pub(in super::super) joined_by: Box<str>,
     /// The highest number that was proved since the start, and when.
     pub(in super::super) newest: (u64, Moment),
 }
@@ -122,11 +124,20 @@ impl Sessions {
         }
     }
 
-    /// Whether a proved line of this number was heard before, or may have been.
+    /// Remembers the nonce of a proved JOIN; whether it is that of the last one too.
+    pub(in super::super) fn is_joined_by_again(&mut self, slot: Slot, nonce: Ticket<'_>) -> bool {
+        let Some(keyed) = self.keyed_mut(slot) else { return true };
+        let before = core::mem::replace(&mut keyed.joined_by, nonce.as_str().into());
+        before == keyed.joined_by
+    }
+
+    /// Whether a proved JOIN of this number may be a copy of one that was heard before, and is not stale for another reason.
     pub(in super::super) fn may_be_copy(&self, slot: Slot, number: Number) -> bool {
         let Some(session) = self.directory.get(slot) else { return true };
         let newest = session.keyed.as_deref().map_or(0, |keyed| keyed.newest.0);
-        number.get() <= newest.max(session.highest)
+        let is_stale =
+            session.bye || session.superseded || session.place.is_some_and(|(place, _)| number < place);
+        number.get() <= newest.max(session.highest) && !is_stale
     }
 
     /// Whether a JOIN of this number would be the newest of what concerns the client's place, and no copy.
@@ -179,7 +190,7 @@ impl Sessions {
         };
         let (code, nonce, origin) = (code.into(), nonce.into(), Origin::of(spot));
         let newest = (0, Moment::ZERO);
-        self.set_keyed(slot, Keyed { key, code, nonce, origin, spot, joining, newest });
+        self.set_keyed(slot, Keyed { key, code, nonce, origin, spot, joining, joined_by: "".into(), newest });
         Some(())
     }
 }
