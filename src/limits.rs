@@ -206,8 +206,9 @@ pub const NEWCOMERS_BURST: u32 = 200;
 /// Of so many same plain texts from one peer, without a pause between them, the last is not answered: any loop with
 /// another server ends.
 pub const LOOP_TEXTS: u32 = 1000;
-/// After such a pause the count begins anew: a loop that turns more slowly costs nothing.
-pub const LOOP_PAUSE: Duration = Duration::from_secs(1);
+/// After such a pause the count begins anew: a loop that turns more slowly costs next to nothing, and a program that says
+/// the same now and then, and waits for each answer, has every one.
+pub const LOOP_PAUSE: Duration = Duration::from_millis(100);
 /// Texts, each with its peer, that are watched for loops.
 pub const LOOPS: usize = 1024;
 
