@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(arrive(&mut access, second(0), &settings, NEAR, 1), 1);
         let newcomer = |n: u32| IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n));
         access.crowded(second(1));
-        let served: u32 =
+        let served: usize =
             (0..10_000).map(|n| arrive(&mut access, second(1), &settings, newcomer(n), 1)).sum();
         assert_eq!(served, crate::limits::NEWCOMERS_BURST as usize);
         assert_eq!(arrive(&mut access, second(1), &settings, NEAR, 1), 1);
