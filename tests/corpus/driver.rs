@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use pigeond::hub::{
     Action, Actions, Allowed, CodeKey, Conn, Hub, Input, Keys, Networks, Resumed, Secret, Settings, Target,
     TextReply, Via,
 };
-use pigeond::limits::{DATAGRAM_TURN_BYTES, LIST_BYTES, REPLY_BYTES, UDP_PAYLOAD_BYTES};
+use pigeond::limits::{DATAGRAM_TURN_BYTES, LIST_BYTES, REPLY_BYTES, SHOUT_BYTES, UDP_PAYLOAD_BYTES};
 use pigeond::moment::Moment;
 use pigeond::wire::{Command, Kind, Message, Request};
 
@@ -66,7 +67,9 @@ pub struct Driver {
 /// The settings of a hub, by their number in the script.
 pub fn settings(number: usize) -> Settings {
     let own = vec!["10.0.0.1:10125".parse().expect("an address")];
-    let defaults = Settings { own, ..Settings::default() };
+    // Announced seldom: weeks may pass.
+    let announce_every = Some(Duration::from_mins(10));
+    let defaults = Settings { own, announce_every, ..Settings::default() };
     match number {
         0 => defaults,
         1 => Settings {
@@ -89,6 +92,10 @@ pub fn settings(number: usize) -> Settings {
             mailboxes: 2,
             mailboxes_per_address: 1,
             guests: Some(vec![]),
+            requests_per_second: NonZeroU32::new(50),
+            burst: NonZeroU32::new(5),
+            shout: true,
+            announce_every: None,
             ..defaults
         },
         // Who has proved itself may be sent more than it sent: here nobody from outside is answered.
@@ -97,6 +104,8 @@ pub fn settings(number: usize) -> Settings {
             networks: Networks::List(["0.0.0.0/0", "::/0"].map(|net| net.parse().expect("a network")).into()),
             text_reply: TextReply::Fixed("what?".to_owned()),
             guest_idle: None,
+            first_line: None,
+            shout: true,
             ..defaults
         },
     }
@@ -133,7 +142,8 @@ fn via(from: SocketAddr) -> Via {
 
 impl Driver {
     pub fn new(settings_number: usize) -> Self {
-        let hub = Hub::restore(settings(settings_number), 1, &[]).expect("nothing is damaged");
+        let mut hub = Hub::restore(settings(settings_number), 1, &[]).expect("nothing is damaged");
+        hub.announce(hub.started());
         Self {
             now: hub.started(),
             hub,
@@ -180,6 +190,7 @@ impl Driver {
             Step::Passes(time) => self.pass(time),
             Step::Crash { is_kept, streams_live } => self.crash(is_kept, streams_live),
             Step::Stops => self.act(Hub::stop),
+            Step::Drops(datagrams) => self.hub.note_dropped(self.now, datagrams),
             Step::Reconfigured { settings: number } => {
                 (self.settings, self.is_reconfigured) = (number, true);
                 self.hub.reconfigure(settings(number));
@@ -196,6 +207,9 @@ impl Driver {
         let sent: usize =
             out.list.iter().map(|action| sent(action).map_or(0, |(_, range)| range.len())).sum();
         assert!(sent <= 2 * DATAGRAM_TURN_BYTES + UDP_PAYLOAD_BYTES, "{sent} bytes for one datagram");
+        if to_many && bytes.starts_with(b"HERE ") {
+            assert_eq!(sent, 0, "nobody answers HERE");
+        }
         if let Some(Message::Request(request)) = only_line(bytes) {
             short_enough(&request, from, &out);
         }
@@ -303,6 +317,7 @@ impl Driver {
         self.hub =
             Hub::restore(settings(self.settings), self.runs, &self.disk).expect("what was kept is read");
         self.now = self.hub.started();
+        self.hub.announce(self.now);
         self.resume(&torn);
         let conns: Vec<u32> = self.links.keys().copied().collect();
         for conn in conns {
@@ -334,9 +349,13 @@ impl Driver {
 
     /// Lets the hub come to rest: everything is kept, every question ends, and whoever waits is heard.
     pub fn settle(&mut self) {
-        for _ in 0..4 {
+        for turn in 0..TURNS {
             self.commit();
             self.pass(Duration::from_secs(11));
+            // Who has asked too often is heard after some time.
+            if turn >= 4 && self.links.values().all(|link| link.pending.is_empty()) {
+                break;
+            }
         }
         self.commit();
         assert!(!self.hub.summary().disk_fails);
@@ -386,6 +405,8 @@ impl Driver {
             } else if let Action::Close(Conn(conn)) = *action {
                 assert!(self.links.remove(&conn).is_some(), "a connection is closed once");
                 closed.push(conn);
+            } else if let Action::Broadcast { range, shout } = action {
+                self.broadcasts(out.bytes.get(range.clone()).expect("bytes that are there"), *shout);
             } else if let Action::Answer { .. } = action {
                 panic!("the hub sees to its answers itself");
             }
@@ -416,7 +437,8 @@ impl Driver {
             }
             Target::Tcp(Conn(conn)) => {
                 let link = self.links.get_mut(&conn).expect("a connection that is open");
-                assert!(!bytes.is_empty(), "nothing is sent on a connection");
+                // Sending nothing lets a connection go on that had asked too often.
+                assert!(!bytes.is_empty() || !push, "a push of nothing");
                 if link.waits && !push {
                     link.waits = false;
                     heard.push(conn);
@@ -424,6 +446,13 @@ impl Driver {
             }
         }
         self.hears(bytes);
+    }
+
+    /// Two hubs that hear each other must not talk for ever.
+    fn broadcasts(&self, bytes: &[u8], shout: bool) {
+        assert_eq!(bytes.starts_with(b"HERE "), !shout, "{}", bytes.escape_ascii());
+        assert!(bytes.len() <= if shout { SHOUT_BYTES } else { REPLY_BYTES });
+        assert!(!shout || self.is_reconfigured || settings(self.settings).shout);
     }
 
     /// Remembers tickets and nonces.

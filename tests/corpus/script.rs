@@ -13,6 +13,9 @@ pub const PEERS: usize = 6;
 /// Connections at a time.
 pub const CONNS: u32 = 4;
 
+/// Bytes that come at once: no datagram holds more.
+const MOST_BYTES: usize = 65_507;
+
 /// One thing that happens.
 #[derive(Debug)]
 pub enum Step {
@@ -47,6 +50,8 @@ pub enum Step {
         streams_live: bool,
     },
     Stops,
+    /// The kernel had no room for datagrams.
+    Drops(u64),
     Reconfigured {
         settings: usize,
     },
@@ -83,8 +88,9 @@ pub fn step(u: &mut Unstructured<'_>, heard: &mut Heard) -> Result<Step> {
             Step::Passes(Duration::from_millis(*u.choose(&[1, 60, 250, 1000, 9000, 61_000, 301_000])?))
         }
         29 => Step::Crash { is_kept: u.ratio(1, 2)?, streams_live: u.ratio(1, 2)? },
-        30 => match u.int_in_range(0..=3)? {
+        30 => match u.int_in_range(0..=4)? {
             0 => Step::Stops,
+            4 => Step::Drops(u.int_in_range(1..=1000)?),
             1 => Step::Passes(Duration::from_secs(*u.choose(&[3601, 8 * 24 * 3600])?)),
             _ => Step::Reconfigured { settings: u.int_in_range(0..=3)? },
         },
@@ -111,7 +117,7 @@ fn lines(u: &mut Unstructured<'_>, heard: &mut Heard) -> Result<Vec<u8>> {
         bytes.extend(whole.repeat(times));
     }
     let cut = *u.choose(&[0, 0, 0, 0, 0, 1, 2, 5])?;
-    bytes.truncate(bytes.len().saturating_sub(cut));
+    bytes.truncate(bytes.len().saturating_sub(cut).min(MOST_BYTES));
     Ok(bytes)
 }
 
