@@ -168,7 +168,8 @@ mod tests {
     fn each_way_has_its_verdict() {
         let address: SocketAddr = "10.0.0.1:99".parse().unwrap();
         let here = Here::parse(b"HERE pi 0.1.0 99 3/10");
-        let answer = |here| Answer { address, here, time: Duration::from_micros(1234), way: 0 };
+        let answer =
+            |here| Answer { address, here, refusal: None, time: Duration::from_micros(1234), way: 0 };
         let open = judge_direct(address, Some(&answer(here.clone())), None);
         let shy = judge_direct(address, Some(&answer(None)), None);
         let gone = judge_direct(address, None, Some("Connection refused"));
@@ -187,7 +188,7 @@ mod tests {
         for (name, state) in [("pi", State::Ok), ("den", State::Warn)] {
             let here = Here::parse(format!("HERE {name} 0.1.0 99 3/10").as_bytes());
             let address = "10.0.0.1:99".parse().unwrap();
-            hubs.add(&Answer { address, here, time: Duration::ZERO, way: 0 }, |_, _| None);
+            hubs.add(&Answer { address, here, refusal: None, time: Duration::ZERO, way: 0 }, |_, _| None);
             assert_eq!(sum_up(&hubs, true).state, state);
         }
     }
