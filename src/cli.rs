@@ -107,8 +107,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         return key::key(&mut out, command);
     }
     let mut settings = Settings::gather(&arguments)?;
+    let is_question = matches!(arguments.command, Command::Ask { .. });
+    let patience = if is_question { settings.ask_timeout } else { settings.timeout };
     if !settings.is_given && needs_hub(&arguments.command, settings.code.is_some()) {
-        settings.hub = find::hub(settings.port, !arguments.json)?;
+        settings.hub = find::hub(&settings, patience, !arguments.json)?;
     }
     match arguments.command {
         Command::Chat => chat::chat(&settings, &mut out),

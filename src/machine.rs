@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 use procfs::net;
 use procfs::process::{FDTarget, Process, all_processes};
 
+/// From here on Linux picks ports itself.
+const PICKED_PORTS: u16 = 32_768;
+
 /// Which kind of socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -70,6 +73,27 @@ pub(crate) fn held(kind: Kind, port: u16) -> Held {
     if holders.is_empty() { Held::BySomebody } else { Held::By(holders) }
 }
 
+/// The ports on which a process accepts connections, or, if there are none, hears datagrams that it need not have
+/// asked for. Empty where only root may look.
+pub(crate) fn ports(pid: i32) -> Vec<u16> {
+    let targets = Process::new(pid).and_then(|process| process.fd());
+    let inode = |target| if let FDTarget::Socket(inode) = target { Some(inode) } else { None };
+    let inodes: Vec<u64> =
+        targets.into_iter().flatten().flatten().filter_map(|fd| inode(fd.target)).collect();
+    let tcp = [net::tcp(), net::tcp6()].into_iter().flatten().flatten();
+    let tcp = tcp.filter(|entry| entry.state == net::TcpState::Listen && inodes.contains(&entry.inode));
+    let mut ports: Vec<u16> = tcp.map(|entry| entry.local_address.port()).collect();
+    if ports.is_empty() {
+        let udp = [net::udp(), net::udp6()].into_iter().flatten().flatten();
+        let udp = udp.filter(|entry| inodes.contains(&entry.inode));
+        // The others are those that the system picks for who only sends.
+        ports.extend(udp.map(|entry| entry.local_address.port()).filter(|&port| port < PICKED_PORTS));
+    }
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
 fn holder(process: &Process, inodes: &[u64]) -> Option<Holder> {
     let holds = |target: &FDTarget| matches!(target, FDTarget::Socket(inode) if inodes.contains(inode));
     let held = process.fd().ok()?.flatten().any(|fd| holds(&fd.target));
@@ -95,6 +119,8 @@ mod tests {
         let listener = TcpListener::bind("[::1]:0").unwrap();
         assert!(is_own(&held(Kind::Udp, socket.local_addr().unwrap().port())));
         assert!(is_own(&held(Kind::Tcp, listener.local_addr().unwrap().port())));
+        assert!(ports(own).contains(&listener.local_addr().unwrap().port()));
+        assert!(!ports(own).contains(&socket.local_addr().unwrap().port()), "one that only sends");
         let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         assert!(!is_own(&held(Kind::Udp, gone)));
     }

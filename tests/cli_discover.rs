@@ -9,9 +9,9 @@
 
 mod fake_hub;
 
-use std::net::UdpSocket;
-use std::path::Path;
-use std::process::Command;
+use std::net::{IpAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 
 use fake_hub::{Hub, json, pigeon, request, run, tagged};
@@ -174,23 +174,172 @@ fn a_command_without_an_address_uses_the_one_hub_and_finds_it_again() {
     let (code, out, err) = cached(&mut pigeon(&["inc", &port]), cache.path());
     assert_eq!((code, out.as_str(), err.as_str()), (0, "5\n", ""));
     // Without the memory it is not found.
-    let (code, _, err) = run(&mut pigeon(&["inc", &port]));
+    let (code, _, err) = run(&mut pigeon(&["inc", &port, "--timeout=1ms"]));
     assert_eq!(code, 69, "{err}");
     assert!(err.contains("no hub found") && err.contains("pigeon doctor") && err.contains("--hub"), "{err}");
 }
 
+/// Notes for the hubs on a port which one was used last; yields the file.
+fn remember(cache: &Path, port: u16, line: &str) -> PathBuf {
+    let file = cache.join(format!("pigeon/hub-{port}"));
+    std::fs::create_dir(cache.join("pigeon")).unwrap();
+    std::fs::write(&file, line).unwrap();
+    file
+}
+
 #[test]
-fn another_hub_at_the_remembered_address_is_not_used() {
-    let cache = tempfile::tempdir().unwrap();
+fn another_hub_than_the_remembered_one_is_not_used_unless_somebody_says_so() {
     let den = hub("den", "127.0.0.1:0");
-    let network = Network::of(&[]);
-    let file = cache.path().join(format!("pigeon/hub-{}", network.port));
-    std::fs::create_dir(cache.path().join("pigeon")).unwrap();
-    std::fs::write(&file, format!("{} pi\n", den.address)).unwrap();
-    let (code, _, err) = cached(&mut network.pigeon(&["inc"]), cache.path());
-    assert_eq!(code, 69, "{err}");
+    // The other one is at the remembered address, or answers on the network.
+    for (last, network) in [
+        (format!("{} pi\n", den.address), Network::of(&[("127.0.0.1", here("den", den.address.port()))])),
+        ("127.0.0.9:9 pi\n".to_owned(), Network::of(&[("127.0.0.1", here("den", den.address.port()))])),
+    ] {
+        let cache = tempfile::tempdir().unwrap();
+        let file = remember(cache.path(), network.port, &last);
+        let (code, out, err) = cached(&mut network.pigeon(&["inc", "--timeout=1ms"]), cache.path());
+        assert_eq!((code, out.as_str()), (64, ""), "{err}");
+        let (former, other) = (last.split(' ').next().unwrap(), den.address);
+        assert!(err.contains(&format!("{former} (pi)")), "{err}");
+        assert!(err.contains(&format!("--hub {other} (den)")), "{err}");
+        assert!(err.contains(&format!("rm {}", file.display())), "{err}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), last, "it was overwritten unasked");
+        assert!(network.end() > 0, "the networks are asked then");
+    }
     assert!(den.heard().iter().all(|line| line == "DISCOVER"), "{:?}", den.heard());
-    assert!(network.end() > 0, "the networks are asked then");
+}
+
+#[test]
+fn another_hub_on_this_machine_is_not_used_for_the_remembered_one() {
+    let den = hub("den", "127.0.0.1:0");
+    let network = Network::on_port(den.address.port(), &[]);
+    let cache = tempfile::tempdir().unwrap();
+    let file = remember(cache.path(), network.port, "127.0.0.9:9 pi\n");
+    let (code, _, err) = cached(&mut network.pigeon(&["inc", "--timeout=1ms"]), cache.path());
+    assert_eq!(code, 64, "{err}");
+    assert!(err.contains("--hub 127.0.0.9:9 (pi)"), "{err}");
+    assert!(err.contains(&format!("--hub {} (den)", den.address)), "{err}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "127.0.0.9:9 pi\n");
+    assert!(den.heard().iter().all(|line| line == "DISCOVER"), "{:?}", den.heard());
+}
+
+#[test]
+fn the_remembered_hub_is_known_by_its_name_where_it_has_moved() {
+    let pi = hub("pi", "127.0.0.1:0");
+    let network =
+        Network::of(&[("127.0.0.2", here("den", 98)), ("127.0.0.1", here("pi", pi.address.port()))]);
+    let cache = tempfile::tempdir().unwrap();
+    let file = remember(cache.path(), network.port, "127.0.0.9:9 pi\n");
+    let (code, out, err) = cached(&mut network.pigeon(&["inc"]), cache.path());
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "5\n", ""));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{} pi\n", pi.address));
+}
+
+#[test]
+fn a_hub_on_this_machine_is_remembered_too() {
+    for (says, remembered) in [("HERE pi 0.1.0 1 3/10", " pi\n"), ("ERR denied not found", "\n")] {
+        let local = Hub::udp(move |line| match line {
+            "DISCOVER" => vec![says.as_bytes().to_vec()],
+            line => vec![tagged(line, "OK 7")],
+        });
+        let port = local.address.port();
+        let cache = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            let arguments = ["inc", &format!("--port={port}")];
+            assert_eq!(cached(&mut pigeon(&arguments), cache.path()).1, "7\n");
+            let file = cache.path().join(format!("pigeon/hub-{port}"));
+            assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{}{remembered}", local.address));
+        }
+        drop(local);
+        // A neighbour is no substitute.
+        let network = Network::on_port(port, &[("127.0.0.2", here("den", 98))]);
+        let (code, _, err) = cached(&mut network.pigeon(&["inc", "--timeout=1ms"]), cache.path());
+        assert_eq!(code, 64, "{err}");
+    }
+}
+
+#[test]
+fn a_hub_that_is_away_for_a_moment_is_waited_for() {
+    for is_remembered in [false, true] {
+        // Its port is free until it has been looked for.
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (asked, is_asked) = std::sync::mpsc::sync_channel(100);
+        let network = Hub::udp_at(&format!("127.255.255.255:{port}"), move |_| {
+            let _ = asked.try_send(());
+            Vec::new()
+        });
+        let cache = tempfile::tempdir().unwrap();
+        if is_remembered {
+            remember(cache.path(), port, &format!("127.0.0.1:{port} pi\n"));
+        }
+        let mut command = pigeon(&["inc", "--timeout=60s", &format!("--port={port}")]);
+        command.env("XDG_CACHE_HOME", cache.path()).stdout(Stdio::piped());
+        let child = command.spawn().unwrap();
+        is_asked.recv().unwrap();
+        let pi = hub("pi", &format!("127.0.0.1:{port}"));
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"5\n"[..]));
+        drop((pi, network));
+    }
+}
+
+#[test]
+fn a_hub_that_listens_on_tcp_alone_is_found_with_that_option() {
+    for (says, remembered) in [("HERE pi 0.1.0 1 3/10\n", " pi\n"), ("ERR denied not found\n", "\n")] {
+        let hub = Hub::tcp(move |line| match line {
+            "DISCOVER" => vec![says.as_bytes().to_vec()],
+            "PING" => vec![b"pong\n".to_vec()],
+            line => vec![tagged(line, "OK 7")],
+        });
+        let port = format!("--port={}", hub.address.port());
+        let cache = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            let (code, out, err) = cached(&mut pigeon(&["inc", "--tcp", &port]), cache.path());
+            assert_eq!((code, out.as_str(), err.as_str()), (0, "7\n", ""));
+            let file = cache.path().join(format!("pigeon/hub-{}", hub.address.port()));
+            assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{}{remembered}", hub.address));
+        }
+        assert_eq!(run(&mut pigeon(&["inc", &port, "--timeout=1ms"])).0, 69);
+    }
+    // Something else that accepts connections is no hub.
+    let other = Hub::tcp(|_| vec![b"HTTP/1.1 400 Bad Request\n\n".to_vec()]);
+    let port = format!("--port={}", other.address.port());
+    assert_eq!(run(&mut pigeon(&["inc", "--tcp", &port, "--timeout=1ms"])).0, 69);
+}
+
+#[test]
+fn two_hubs_on_this_machine_are_both_seen() {
+    let one = hub("pi", "127.0.0.1:0");
+    let port = one.address.port();
+    let other = hub("den", &format!("[::1]:{port}"));
+    let cache = tempfile::tempdir().unwrap();
+    let arguments = ["inc", &format!("--port={port}")];
+    let (code, out, err) = cached(&mut pigeon(&arguments), cache.path());
+    assert_eq!((code, out.as_str()), (64, ""), "{err}");
+    assert!(err.contains(&format!("--hub 127.0.0.1:{port} (pi) or --hub [::1]:{port} (den)")), "{err}");
+    drop(other);
+    // Two of one name are two as well; the one that was used last goes on being used.
+    let twin = hub("pi", &format!("[::1]:{port}"));
+    assert_eq!(cached(&mut pigeon(&arguments), cache.path()).0, 64);
+    remember(cache.path(), port, &format!("[::1]:{port} pi\n"));
+    assert_eq!(cached(&mut pigeon(&arguments), cache.path()).1, "5\n");
+    assert!(twin.heard().iter().any(|line| line.ends_with(" INC")), "{:?}", twin.heard());
+    assert!(!one.heard().iter().any(|line| line.ends_with(" INC")), "{:?}", one.heard());
+}
+
+#[test]
+fn a_hub_at_an_address_of_this_machine_that_is_not_loopback_is_found() {
+    // Where the machine is on no network there is no such address.
+    let is_lan = |ip: &IpAddr| ip.is_ipv4() && !ip.is_loopback();
+    let Some(ip) = if_addrs::get_if_addrs().unwrap().iter().map(if_addrs::Interface::ip).find(is_lan) else {
+        return;
+    };
+    let hub = Hub::udp_at(&format!("{ip}:0"), |line| match line {
+        "DISCOVER" => vec![b"ERR denied not found".to_vec()],
+        line => vec![tagged(line, "OK 7")],
+    });
+    let (code, out, err) = run(&mut pigeon(&["inc", &format!("--port={}", hub.address.port())]));
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "7\n", ""));
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! `pigeon doctor` as a process, with a hub of a few lines and system programs that print what a test wants.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 mod fake_hub;
 
@@ -104,4 +109,30 @@ fn an_address_of_this_machine_is_looked_at_as_such_and_people_read_lines() {
     assert!(out.lines().any(|line| line.starts_with("FAIL  port ")), "{out}");
     let fixes: Vec<&str> = out.lines().filter(|line| line.starts_with("      ")).collect();
     assert!(fixes.iter().any(|line| line.contains("sudo kill ")), "{out}");
+}
+
+#[test]
+fn a_hub_that_answers_at_another_address_of_this_machine_is_healthy() {
+    let hub = Hub::udp_at("[::1]:0", |line| match line {
+        "DISCOVER" => vec![b"ERR denied not found\n".to_vec()],
+        _ => vec![b"ERR denied not for you\n".to_vec()],
+    });
+    let port = hub.address.port();
+    let system = system(&[]);
+    let (_, out, _) = run(&mut doctor(system.path(), port));
+    let found = findings(&out, "discovery");
+    let about = |address: &str| {
+        let what = |finding: &&Value| finding["what"].as_str().unwrap().starts_with(address);
+        found.iter().find(what).unwrap_or_else(|| panic!("{address}: {out}"))
+    };
+    let shy = about(&format!("[::1]:{port} "));
+    assert_eq!(shy["state"], "warn", "{out}");
+    assert!(shy["what"].as_str().unwrap().ends_with("ERR denied not found"), "{out}");
+    let mute = about(&format!("127.0.0.1:{port} "));
+    assert_eq!(mute["state"], "warn", "{out}");
+    assert!(mute["what"].as_str().unwrap().contains("another address of this machine does"), "{out}");
+    let trip = findings(&out, "roundtrip");
+    assert_eq!(trip[0]["state"], "warn", "{out}");
+    assert!(trip[0]["what"].as_str().unwrap().contains("ERR denied not for you"), "{out}");
+    assert!(!out.contains("systemctl restart"), "{out}");
 }

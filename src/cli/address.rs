@@ -1,7 +1,7 @@
 //! Where the hub is, as people write it.
 
 use std::fmt;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use nix::net::if_::if_indextoname;
 
@@ -70,6 +70,11 @@ impl HubAddress {
     /// The port.
     pub(super) fn port(&self) -> u16 {
         self.port.unwrap_or(DEFAULT_PORT)
+    }
+
+    /// Whether it is written as an address of this machine alone.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
     /// Every socket address that the name stands for, as the system's resolver orders them; at least one.

@@ -15,8 +15,8 @@ Exit codes: 0 done, 1 a check of doctor failed, 64 wrong usage or several hubs, 
 78 bad configuration.
 
 The hub's address is taken from --hub, else PIGEON_HUB, else ~/.config/pigeon/config.toml (keys: hub, as, tcp, \
-timeout, key_file). Without any of them it is looked for: on this machine, then where it was found last, then on the \
-networks that this machine is on.
+timeout, key_file). Without any of them it is looked for: where it was used last, then on this machine, then on the \
+networks that this machine is on, until --timeout is over. Another hub than the last is never used unasked.
 
 Where the operator gave a code a secret, it is taken from --key-file, else PIGEON_KEY_FILE, else PIGEON_KEY, which is \
 the secret itself, else key_file in config.toml. With a secret every request is proved, and so must be its answer; each \

@@ -41,7 +41,11 @@ pub(super) fn doctor(settings: &Settings, out: &mut Output) -> Result<(), Failur
             wifi::check(&mut report)?;
             discovery::check_one(hub, &mut report)?
         }
-        Some(_) | None => check_here(port, &interfaces, &mut report)?,
+        Some(_) => check_here(port, &interfaces, &mut report)?,
+        None => {
+            let port = if settings.is_port_given { port } else { port::real(port, &mut report)? };
+            check_here(port, &interfaces, &mut report)?
+        }
     };
     for hub in hubs.into_iter().take(MEASURED) {
         measure::check(hub, &mut report)?;

@@ -26,6 +26,8 @@ pub(super) struct Settings {
     pub(super) hub: HubAddress,
     /// Whether somebody has said where the hub is.
     pub(super) is_given: bool,
+    /// Whether somebody has said on which port the hub is.
+    pub(super) is_port_given: bool,
     /// Where to look for a hub if nobody has said.
     pub(super) port: u16,
     pub(super) tcp: bool,
@@ -99,6 +101,7 @@ impl Settings {
         Ok(Self {
             is_given: hub.is_some(),
             hub: hub.unwrap_or_default().or_port(port),
+            is_port_given: arguments.port.is_some(),
             port,
             tcp: arguments.tcp || file.tcp.unwrap_or_default(),
             code: code.or_else(only_code),

@@ -57,7 +57,8 @@ impl Hub {
             }
         });
         let stop = Box::new(move || {
-            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let own = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+            let socket = UdpSocket::bind(own).unwrap();
             socket.set_broadcast(true).unwrap();
             socket.send_to(b"\0stop", address).unwrap();
         });

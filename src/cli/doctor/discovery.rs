@@ -26,7 +26,7 @@ pub(super) fn check_one(hub: SocketAddr, report: &mut Report<'_>) -> Result<Vec<
     let mut asker = Asker::open([Way::Direct(hub)], hub.port(), WAIT)?;
     let answer = asker.next(None)?;
     let trouble = asker.trouble(0).map(ToString::to_string);
-    report.add(&judge_direct(hub, answer.as_ref(), trouble.as_deref()))?;
+    report.add(&judge_direct(hub, answer.as_ref(), trouble.as_deref(), false))?;
     Ok(answer.into_iter().map(|answer| answer.address).collect())
 }
 
@@ -47,14 +47,15 @@ pub(super) fn check(
             first.get_or_insert(answer);
         }
     }
-    let local =
-        answers.iter().flatten().map(|answer| answer.address).find(|address| address.ip().is_loopback());
+    // The first of the ways lead to this machine.
+    let is_direct = |answer: &&Answer| matches!(ways.get(answer.way), Some(Way::Direct(_)));
+    let local = answers.iter().flatten().find(is_direct).map(|answer| answer.address);
     let is_here = runs || local.is_some();
     for (index, (way, answer)) in ways.iter().zip(&answers).enumerate() {
         let trouble = asker.trouble(index).map(ToString::to_string);
         match way {
             Way::Direct(address) if is_here && (answer.is_some() || address.is_ipv4()) => {
-                report.add(&judge_direct(*address, answer.as_ref(), trouble.as_deref()))?;
+                report.add(&judge_direct(*address, answer.as_ref(), trouble.as_deref(), local.is_some()))?;
             }
             Way::Direct(_) => {}
             Way::Directed { .. } | Way::Everyone { .. } | Way::Multicast { .. } => {
@@ -86,21 +87,37 @@ fn every_way(port: u16, interfaces: &[Interface]) -> Vec<Way> {
     direct.chain(ways::of_interfaces(interfaces).into_iter().filter(|way| !loopback(way))).collect()
 }
 
-fn judge_direct(address: SocketAddr, answer: Option<&Answer>, trouble: Option<&str>) -> Finding {
+/// Where the hub answers at another address of the same machine, that it does not at this one may be meant so.
+fn judge_direct(
+    address: SocketAddr,
+    answer: Option<&Answer>,
+    trouble: Option<&str>,
+    is_elsewhere: bool,
+) -> Finding {
     let at = HubAddress::from(address);
     match answer {
         Some(Answer { here: Some(here), .. }) => {
             Finding::ok(CHECK, format!("{at} answers: hub \"{}\", version {}", here.name, here.version))
         }
-        Some(_) => Finding::warn(
+        Some(Answer { refusal, .. }) => {
+            let said = refusal.as_deref().unwrap_or_default();
+            Finding::warn(
+                CHECK,
+                format!("{at} answers, but does not want to be discovered: {said}"),
+                "if it is to be: `discovery = true` in [broadcast] of its configuration, and this machine in `networks` \
+                 of [access]",
+            )
+        }
+        None if is_elsewhere => Finding::warn(
             CHECK,
-            format!("{at} answers, but does not want to be discovered"),
-            "set `discovery = true` in [broadcast] of its configuration, then: sudo systemctl reload pigeond",
+            format!("{at} does not answer{}, but another address of this machine does", because(trouble)),
+            "if it is to listen there, too: `bind` in [listen] of its configuration",
         ),
         None if address.ip().is_loopback() => Finding::fail(
             CHECK,
             format!("{at} does not answer{}", because(trouble)),
-            "sudo systemctl restart pigeond; journalctl -u pigeond -n 20 tells more",
+            "does `bind` in [listen] hold that address or 0.0.0.0, and what do the checks service, port and firewall \
+             say? journalctl -u pigeond -n 20 tells more",
         ),
         None => Finding::fail(
             CHECK,
@@ -168,10 +185,17 @@ mod tests {
     fn each_way_has_its_verdict() {
         let address: SocketAddr = "10.0.0.1:99".parse().unwrap();
         let here = Here::parse(b"HERE pi 0.1.0 99 3/10");
-        let answer = |here| Answer { address, here, time: Duration::from_micros(1234), way: 0 };
-        let open = judge_direct(address, Some(&answer(here.clone())), None);
-        let shy = judge_direct(address, Some(&answer(None)), None);
-        let gone = judge_direct(address, None, Some("Connection refused"));
+        let answer =
+            |here| Answer { address, here, refusal: None, time: Duration::from_micros(1234), way: 0 };
+        let open = judge_direct(address, Some(&answer(here.clone())), None, false);
+        let refusal = Some("ERR denied not for you".to_owned());
+        let shy = judge_direct(address, Some(&Answer { refusal, ..answer(None) }), None, false);
+        assert!(shy.what.ends_with(": ERR denied not for you"), "{shy:?}");
+        let gone = judge_direct(address, None, Some("Connection refused"), false);
+        for address in [address, "127.0.0.1:99".parse().unwrap()] {
+            let states = [true, false].map(|elsewhere| judge_direct(address, None, None, elsewhere).state);
+            assert_eq!(states, [State::Warn, State::Fail]);
+        }
         assert_eq!([open.state, shy.state, gone.state], [State::Ok, State::Warn, State::Fail]);
         assert_eq!(gone.what, "10.0.0.1:99 does not answer: Connection refused");
         let way = Way::Everyone { interface: "eth0".to_owned(), from: Ipv4Addr::LOCALHOST };
@@ -187,7 +211,7 @@ mod tests {
         for (name, state) in [("pi", State::Ok), ("den", State::Warn)] {
             let here = Here::parse(format!("HERE {name} 0.1.0 99 3/10").as_bytes());
             let address = "10.0.0.1:99".parse().unwrap();
-            hubs.add(&Answer { address, here, time: Duration::ZERO, way: 0 }, |_, _| None);
+            hubs.add(&Answer { address, here, refusal: None, time: Duration::ZERO, way: 0 }, |_, _| None);
             assert_eq!(sum_up(&hubs, true).state, state);
         }
     }

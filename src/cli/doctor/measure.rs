@@ -31,7 +31,11 @@ const SLOW: Duration = Duration::from_millis(50);
 pub(super) fn check(hub: SocketAddr, report: &mut Report<'_>) -> Result<(), Failure> {
     let at = HubAddress::from(hub);
     match ping(hub) {
-        Ok(pings) => {
+        Ok((_, Some(refusal))) => {
+            let what = format!("{at} answers, but to PING with: {refusal}");
+            report.add(&Finding::warn(CHECK, what, "see [access] and the keys of its configuration"))?;
+        }
+        Ok((pings, None)) => {
             let (median, max) = (pings.latencies.quantile(0.5), pings.latencies.max());
             report.add(&judge(&at, pings.sent, pings.latencies.count(), (median, max)))?;
         }
@@ -44,20 +48,26 @@ pub(super) fn check(hub: SocketAddr, report: &mut Report<'_>) -> Result<(), Fail
     report.add(&judge_tcp(&at, tcp.err().map(|error| error.to_string()).as_deref()))
 }
 
-fn ping(hub: SocketAddr) -> Result<Pings, Failure> {
+/// What was answered; with what, if that was an error each time.
+fn ping(hub: SocketAddr) -> Result<(Pings, Option<String>), Failure> {
     let socket = connected_udp(hub)?;
     let clock = Clock::start();
     let mut pings = Pings::new();
     let (mut next, mut end) = (Moment::ZERO, Moment::ZERO);
     let mut buffer = [0; 128];
+    let mut refusal = None;
     loop {
         while let Ok(count) = socket.recv(&mut buffer) {
-            pings.answered(buffer.get(..count).unwrap_or_default(), clock.now());
+            let line = buffer.get(..count).unwrap_or_default();
+            if pings.answered(line, clock.now()).is_none() && line.starts_with(b"ERR ") {
+                refusal = Some(String::from_utf8_lossy(line).trim_end().to_owned());
+            }
         }
         let now = clock.now();
         let all_sent = pings.sent == PINGS;
         if all_sent && (now >= end || pings.latencies.count() == PINGS) {
-            return Ok(pings);
+            let refusal = refusal.filter(|_| pings.latencies.count() == 0);
+            return Ok((pings, refusal));
         }
         if !all_sent && now >= next {
             // One that is not sent counts as lost.

@@ -1,8 +1,9 @@
 //! Who holds the hub's port.
 
 use super::finding::{Finding, Report};
+use super::service::processes;
 use crate::cli::exit::Failure;
-use crate::machine::{Held, Kind, held};
+use crate::machine::{Held, Kind, held, ports};
 
 const CHECK: &str = "port";
 
@@ -13,6 +14,27 @@ pub(super) fn check(port: u16, runs: bool, report: &mut Report<'_>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// The port to look at: the wanted one, unless it is known that no hub of this machine listens there, but elsewhere.
+pub(super) fn real(wanted: u16, report: &mut Report<'_>) -> Result<u16, Failure> {
+    let known: Vec<(i32, Vec<u16>)> = processes().into_iter().map(|pid| (pid, ports(pid))).collect();
+    match elsewhere(wanted, &known) {
+        Some((pid, port)) => {
+            let what = format!("pigeond (pid {pid}) listens on port {port}, not on {wanted}");
+            report.add(&Finding::warn(CHECK, what, format!("clients need --port {port}")))?;
+            Ok(port)
+        }
+        None => Ok(wanted),
+    }
+}
+
+/// A process and its port, if the ports of all are known and the wanted one is not among them.
+fn elsewhere(wanted: u16, known: &[(i32, Vec<u16>)]) -> Option<(i32, u16)> {
+    if known.iter().any(|(_, ports)| ports.is_empty() || ports.contains(&wanted)) {
+        return None;
+    }
+    known.iter().find_map(|(pid, ports)| Some((*pid, *ports.first()?)))
 }
 
 /// Nothing is to be said of a port that nobody holds where no hub runs.
@@ -54,6 +76,19 @@ mod tests {
     use super::super::finding::State;
     use super::*;
     use crate::machine::Holder;
+
+    #[test]
+    fn another_port_is_looked_at_only_where_the_wanted_one_is_known_not_to_be_the_hubs() {
+        for (known, port) in [
+            (vec![], None),
+            (vec![(7, vec![99])], None),
+            (vec![(7, vec![98]), (8, vec![97, 99])], None),
+            (vec![(7, vec![98]), (8, vec![])], None),
+            (vec![(7, vec![97, 98])], Some((7, 97))),
+        ] {
+            assert_eq!(elsewhere(99, &known), port, "{known:?}");
+        }
+    }
 
     #[test]
     fn only_the_hub_and_its_manager_may_hold_the_port() {

@@ -91,7 +91,7 @@ fn judge(unit: Option<&Unit>, processes: &[i32]) -> (Finding, bool) {
 }
 
 /// Every process of the daemon that is on the same network: one in a container counts as another machine.
-fn processes() -> Vec<i32> {
+pub(super) fn processes() -> Vec<i32> {
     let network = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
     let own = network("self");
     let all = all_processes().into_iter().flatten().flatten();

@@ -40,6 +40,8 @@ pub(in crate::cli) struct Answer {
     pub(in crate::cli) address: SocketAddr,
     /// What it says; `None` from one that was asked directly and does not want to be discovered.
     pub(in crate::cli) here: Option<Here>,
+    /// Its words instead, if it refuses to say who it is.
+    pub(in crate::cli) refusal: Option<String>,
     /// How long it took, from the last time it was asked in the same way.
     pub(in crate::cli) time: Duration,
     /// Which of the ways, in the order they were given.
@@ -126,6 +128,13 @@ impl Asker {
         self.questions.get(way)?.trouble.as_ref()
     }
 
+    /// Asks no more in a way that has been answered.
+    pub(in crate::cli) fn close(&mut self, way: usize) {
+        if let Some(question) = self.questions.get_mut(way) {
+            question.socket = None;
+        }
+    }
+
     fn ask(&mut self, now: Moment) {
         for question in &mut self.questions {
             if question.next > now {
@@ -198,7 +207,8 @@ impl Question {
         if let Some(here) = here.as_ref().filter(|_| !self.is_direct) {
             address.set_port(here.port);
         }
-        Some(Answer { address, here, time: clock.now().since(self.asked), way })
+        let refusal = here.is_none().then(|| String::from_utf8_lossy(line).trim_end().to_owned());
+        Some(Answer { address, here, refusal, time: clock.now().since(self.asked), way })
     }
 }
 
@@ -219,7 +229,7 @@ fn next_random(state: &mut u64) -> f64 {
 }
 
 /// A hub that may not be discovered says so in the protocol's own words.
-fn is_refusal(line: &[u8]) -> bool {
+pub(super) fn is_refusal(line: &[u8]) -> bool {
     let name = line.strip_prefix(b"ERR ").and_then(|rest| rest.split(u8::is_ascii_whitespace).next());
     name.and_then(ErrorName::parse).is_some()
 }

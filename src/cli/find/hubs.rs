@@ -90,7 +90,13 @@ mod tests {
 
     fn answer(address: &str, line: &str) -> Answer {
         let here = Here::parse(line.as_bytes());
-        Answer { address: address.parse().unwrap(), here, time: Duration::from_millis(5), way: 0 }
+        Answer {
+            address: address.parse().unwrap(),
+            here,
+            refusal: None,
+            time: Duration::from_millis(5),
+            way: 0,
+        }
     }
 
     const PI: &str = "HERE pi 0.1.0 9 3/100";

@@ -1,10 +1,12 @@
-//! Where a hub was found last: one line in a file of the user's own, `address name`.
+//! Which hub was used last: one line in a file of the user's own, `address name`.
 //!
-//! Losing it, or its being wrong, costs a second: it is only ever believed if the hub there says the same name.
+//! The name is what counts: the hub is used wherever it answers under that name, and another one only if somebody
+//! says so. One on this machine that does not want to be discovered has no name, and stands there without.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::Choice;
 use crate::cli::address::HubAddress;
 use crate::limits::DEFAULT_PORT;
 use crate::names::Code;
@@ -26,20 +28,30 @@ impl Last {
         Self(cache.join("pigeon").join(name))
     }
 
-    /// The address and the name of the hub.
-    pub(super) fn read(&self) -> Option<(HubAddress, String)> {
+    /// The hub, if there was one.
+    pub(super) fn read(&self) -> Option<Choice> {
         let text = fs::read_to_string(&self.0).ok()?;
-        let (address, name) = text.trim_end().split_once(' ')?;
-        let name = Code::parse(name.as_bytes())?.as_str().to_owned();
-        Some((HubAddress::parse(address).ok()?, name))
+        let text = text.trim_end();
+        let (address, name) = match text.split_once(' ') {
+            Some((address, name)) => (address, Some(Code::parse(name.as_bytes())?.as_str().to_owned())),
+            None => (text, None),
+        };
+        Some(Choice { name, address: HubAddress::parse(address).ok()? })
+    }
+
+    /// Where it is written down.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Replaces what was there; where that cannot be, the next command looks again.
-    pub(super) fn write(&self, address: &HubAddress, name: &str) {
+    pub(super) fn write(&self, hub: &Choice) {
+        let name = hub.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        let address = &hub.address;
         let new = self.0.with_extension(format!("{}.new", std::process::id()));
         let replace = || {
             fs::create_dir_all(self.0.parent()?).ok()?;
-            fs::write(&new, format!("{address} {name}\n")).and_then(|()| fs::rename(&new, &self.0)).ok()
+            fs::write(&new, format!("{address}{name}\n")).and_then(|()| fs::rename(&new, &self.0)).ok()
         };
         if replace().is_none() {
             let _ = fs::remove_file(&new);
@@ -56,10 +68,13 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let last = Last::in_cache(&cache.path().join("not/yet/there"), DEFAULT_PORT);
         assert_eq!(last.read(), None);
-        for text in ["10.0.0.7:99", "[fe80::1%eth0]:99"] {
+        for (text, name) in
+            [("10.0.0.7:99", Some("pi")), ("[fe80::1%eth0]:99", Some("pi")), ("[::1]:9", None)]
+        {
             let address = HubAddress::parse(text).unwrap();
-            last.write(&address, "pi");
-            assert_eq!(last.read(), Some((address, "pi".to_owned())));
+            let hub = Choice { name: name.map(str::to_owned), address };
+            last.write(&hub);
+            assert_eq!(last.read(), Some(hub));
         }
         assert_eq!(Last::in_cache(&cache.path().join("not/yet/there"), 99).read(), None);
         assert_eq!(fs::read_dir(last.0.parent().unwrap()).unwrap().count(), 1, "nothing is left over");
@@ -70,11 +85,11 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let last = Last::in_cache(cache.path(), DEFAULT_PORT);
         fs::create_dir(cache.path().join("pigeon")).unwrap();
-        for bad in [&b""[..], b"10.0.0.7:99", b"10.0.0.7:99 a b", b"10.0.0.7:0 pi", b"\xff pi", b" pi"] {
+        for bad in [&b""[..], b"10.0.0.7:99 a b", b"10.0.0.7:0 pi", b"\xff pi", b" pi"] {
             fs::write(&last.0, bad).unwrap();
             assert_eq!(last.read(), None, "{}", bad.escape_ascii());
         }
         // A place that cannot be written to is no trouble.
-        Last(PathBuf::from("/dev/null/hub")).write(&HubAddress::default(), "pi");
+        Last(PathBuf::from("/dev/null/hub")).write(&Choice { name: None, address: HubAddress::default() });
     }
 }

@@ -1,7 +1,7 @@
 //! The ways to ask for a hub, as the interfaces of this machine allow them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use if_addrs::{IfAddr, IfOperStatus, Ifv4Addr, Interface};
 
@@ -10,6 +10,9 @@ pub(in crate::cli) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0,
 
 /// The most ways that are asked: a machine full of containers has more interfaces than hubs to find.
 pub(in crate::cli) const WAYS: usize = 128;
+
+/// The most addresses of this machine itself that are asked.
+const OWN: usize = 32;
 
 /// One way to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +88,25 @@ fn of_interface(interface: &Interface) -> Vec<Way> {
     }
 }
 
+/// Where a hub on this machine may listen: on loopback, or at any address of its own.
+pub(in crate::cli) fn of_this_machine(port: u16, interfaces: &[Interface]) -> Vec<SocketAddr> {
+    let mut all =
+        vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
+    for interface in interfaces.iter().filter(|interface| is_up(interface)) {
+        let address = match &interface.addr {
+            IfAddr::V4(address) => SocketAddr::from((address.ip, port)),
+            IfAddr::V6(address) => {
+                let scope = interface.index.filter(|_| address.is_link_local()).unwrap_or_default();
+                SocketAddrV6::new(address.ip, port, 0, scope).into()
+            }
+        };
+        if !all.contains(&address) && all.len() < OWN {
+            all.push(address);
+        }
+    }
+    all
+}
+
 /// Whether an address is one of this machine's own.
 pub(in crate::cli) fn is_own(ip: IpAddr, interfaces: &[Interface]) -> bool {
     ip.is_loopback() || interfaces.iter().any(|interface| interface.ip() == ip)
@@ -148,6 +170,20 @@ pub(in crate::cli) mod tests {
         let mut tunnel = v4("wg0", "10.0.1.7", 24, None);
         tunnel.is_p2p = true;
         assert_eq!(shown(&[down, tunnel]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_hub_on_this_machine_may_be_at_any_address_that_is_up() {
+        let mut down = v4("eth1", "10.0.1.7", 24, None);
+        down.oper_status = IfOperStatus::Down;
+        let mut all = vec![v4("lo", "127.0.0.1", 8, None), v6("lo", "::1"), v4("eth0", "10.0.0.7", 24, None)];
+        all.extend([down, v6("eth0", "fd00::7"), v6("eth0", "fe80::7")]);
+        let shown: Vec<String> = of_this_machine(99, &all).iter().map(SocketAddr::to_string).collect();
+        let scope = all[5].index.unwrap();
+        let scoped = format!("[fe80::7%{scope}]:99");
+        assert_eq!(shown, ["127.0.0.1:99", "[::1]:99", "10.0.0.7:99", "[fd00::7]:99", &scoped]);
+        let many: Vec<_> = (0..200).map(|n| v4("eth0", &format!("10.0.0.{n}"), 24, None)).collect();
+        assert_eq!(of_this_machine(99, &many).len(), OWN);
     }
 
     #[test]
