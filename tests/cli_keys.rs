@@ -260,6 +260,47 @@ fn a_listener_whose_code_joins_elsewhere_with_the_key_is_told() {
 }
 
 #[test]
+fn what_needs_no_place_is_done_beside_a_program_that_has_the_mailbox() {
+    for tcp in [&[][..], &["--tcp"]] {
+        let hub = Keyed::start();
+        let (watcher, mut seen) = start(hub.with(&hub.kitchen, &["watch", "kitchen/*"]));
+        while run(&mut hub.pigeon(&["who"])).1 != "kitchen\n" {}
+        let ask = |arguments: &[&str]| run(hub.with(&hub.kitchen, arguments).args(tcp));
+        assert_eq!(ask(&["set", "kitchen/temp", "20"]), (0, String::new(), String::new()));
+        assert_eq!(seen.next().as_deref(), Some("kitchen/temp 20"));
+        assert_eq!(ask(&["get", "kitchen/temp"]).1, "20\n");
+        assert_eq!(ask(&["inc", "kitchen/temp"]).1, "21\n");
+        assert_eq!(seen.next().as_deref(), Some("kitchen/temp 21"), "nobody has taken its place or mailbox");
+        assert_eq!(ask(&["keys"]).1, "kitchen/temp\n");
+        assert_eq!(ask(&["who"]).1, "kitchen\n");
+        let (exit, _, err) = ask(&["set", "cellar/temp", "9"]);
+        assert!(exit == 77 && err.contains("denied"), "{err}");
+        let (exit, _, err) = ask(&["send", "cellar", "hi"]);
+        assert!(exit == 77 && err.contains("while kitchen has a mailbox"), "{err}");
+        end(watcher);
+    }
+}
+
+#[test]
+fn a_command_that_fails_leaves_no_place_behind() {
+    let hub = Keyed::start();
+    for tcp in [&[][..], &["--tcp"]] {
+        for (arguments, code) in [
+            (&["get", "none"][..], 65),
+            (&["inc", "cellar/visits"], 77),
+            (&["set", "cellar/temp", "9"], 77),
+            (&["del", "none"], 77),
+            (&["send", "nobody", "hi"], 65),
+            (&["ask", "nobody", "how warm?"], 65),
+        ] {
+            assert_eq!(run(hub.with(&hub.kitchen, arguments).args(tcp)).0, code, "{arguments:?}");
+            let is_empty = |_| run(&mut hub.pigeon(&["who"])).1.is_empty();
+            assert!((0..100).any(is_empty), "{arguments:?}");
+        }
+    }
+}
+
+#[test]
 fn programs_that_need_no_place_share_a_key() {
     let hub = Keyed::start();
     let mut long =

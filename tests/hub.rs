@@ -179,6 +179,7 @@ fn text_is_answered_as_the_operator_says() {
 fn guests_may_only_what_the_operator_lets_them() {
     let mut world = World::with(Settings { guests: Some(vec![Word::Ping]), ..Settings::default() });
     assert_eq!(world.ask(1, b"PING"), ["pong"]);
+    assert!(world.ask(1, b"DISCOVER")[0].starts_with("HERE "), "always allowed");
     assert!(world.ask(1, b"INC")[0].starts_with("ERR denied "));
     assert!(world.ask(1, b"#s.1 INC")[0].starts_with("#s.1 ERR denied "));
     assert_eq!(world.ask(1, b"JOIN ann"), ["joined ann 1/10"]);

@@ -114,6 +114,37 @@ fn a_bad_configuration_stops_the_start_with_78_and_says_where() {
 }
 
 #[test]
+fn a_check_outside_of_the_service_looks_at_the_keys_that_the_service_is_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pigeond.toml");
+    std::fs::write(&file, "[access]\nrequired = true\n").unwrap();
+    let service = std::path::Path::new("/etc/pigeond/keys");
+    for option in ["--check-config", "--print-config"] {
+        let mut look = pigeond();
+        look.env_remove("CREDENTIALS_DIRECTORY").arg("--config").arg(&file).arg(option);
+        let run = look.assert();
+        let said = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        // The machine that runs the test may have keys.
+        if service.try_exists().is_ok_and(|exists| !exists) {
+            run.code(78);
+            assert!(
+                said.contains("pigeond.toml:2:12: ") && said.contains("nothing in /etc/pigeond/keys"),
+                "{said}"
+            );
+        }
+        let keys = directory.path().join("pigeond.keys");
+        std::fs::write(&keys, "[code.ann]\nsecret = \"00112233445566778899aabbccddeeff\"\n").unwrap();
+        let mut look = pigeond();
+        look.env("CREDENTIALS_DIRECTORY", directory.path()).arg("--config").arg(&file).arg(option);
+        look.assert().success();
+        std::fs::write(&keys, "[code.ann]\nsecret = 5\n").unwrap();
+        let run = look.assert().code(78);
+        let said = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+        assert!(said.contains("pigeond.keys:2:10: "), "{said}");
+    }
+}
+
+#[test]
 fn a_taken_port_is_named_with_who_holds_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();

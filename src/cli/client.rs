@@ -337,7 +337,11 @@ impl Client {
             Step::Rejoin => self.regain_place()?,
             Step::Refused => {
                 if let Outcome::Refused { name, why } = outcome {
-                    return Err(Failure::refused(&name, &why));
+                    let failure = Failure::refused(&name, &why);
+                    // Who only needs the session has it, whoever has the place.
+                    if !(self.needs_no_place && failure.name == Some(ErrorName::Denied)) {
+                        return Err(failure);
+                    }
                 }
             }
         }

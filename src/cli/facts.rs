@@ -17,6 +17,12 @@ pub(super) fn who(settings: &Settings, out: &mut Output) -> Result<(), Failure> 
 /// Asks for a list and prints it, one name a line; ` +` at the end of a reply means that there is more.
 pub(super) fn list(settings: &Settings, out: &mut Output, line: &str, name: &str) -> Result<(), Failure> {
     let mut client = Client::open(settings)?;
+    let ended = print_list(&mut client, out, line, name);
+    client.farewell();
+    ended
+}
+
+fn print_list(client: &mut Client, out: &mut Output, line: &str, name: &str) -> Result<(), Failure> {
     let mut after = String::new();
     for _ in 0..REPLIES {
         let body = sanitised(&client.ask(format!("{line}{after}").as_bytes())?);
@@ -28,10 +34,7 @@ pub(super) fn list(settings: &Settings, out: &mut Output, line: &str, name: &str
             if out.json { out.object(&json!({ name: word }))? } else { out.line(word)? }
         }
         let last = words.split(' ').rfind(|word| !word.is_empty());
-        let Some(last) = last.filter(|_| more) else {
-            client.farewell();
-            return Ok(());
-        };
+        let Some(last) = last.filter(|_| more) else { return Ok(()) };
         after = format!(" {last}");
     }
     Err(Failure::new(Exit::Software, "the hub's list does not end"))
@@ -40,8 +43,9 @@ pub(super) fn list(settings: &Settings, out: &mut Output, line: &str, name: &str
 /// Asks for `name=value` pairs and prints them, one a line.
 pub(super) fn pairs(settings: &Settings, out: &mut Output, line: &str) -> Result<(), Failure> {
     let mut client = Client::open(settings)?;
-    let body = sanitised(&client.ask(line.as_bytes())?);
+    let answer = client.ask(line.as_bytes());
     client.farewell();
+    let body = sanitised(&answer?);
     if !out.json {
         return body.split(' ').filter(|word| !word.is_empty()).try_for_each(|word| out.line(word));
     }

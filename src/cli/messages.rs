@@ -65,22 +65,22 @@ pub(super) fn raw(settings: &Settings, out: &mut Output, text: &Text) -> Result<
 
 pub(super) fn send(settings: &Settings, out: &mut Output, code: &str, text: &Text) -> Result<(), Failure> {
     let mut client = Client::join(settings, own_code(settings)?)?;
-    input::each(text, |text| {
+    let ended = input::each(text, |text| {
         let reply = client.ask_as_member(&[b"SEND ", code.as_bytes(), b" ", text].concat())?;
         out.text("reply", &reply)
-    })?;
+    });
     client.farewell();
-    Ok(())
+    ended
 }
 
 pub(super) fn all(settings: &Settings, out: &mut Output, text: &Text) -> Result<(), Failure> {
     let mut client = Client::join(settings, own_code(settings)?)?;
-    input::each(text, |text| {
+    let ended = input::each(text, |text| {
         let reached = client.ask_as_member(&[b"ALL ", text].concat())?;
         print_reached(out, &reached)
-    })?;
+    });
     client.farewell();
-    Ok(())
+    ended
 }
 
 /// Prints how many clients took a text.

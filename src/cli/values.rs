@@ -28,25 +28,26 @@ pub(super) fn count(
 
 fn value(settings: &Settings, out: &mut Output, line: &str) -> Result<(), Failure> {
     let mut client = Client::open(settings)?;
-    let value = client.ask(line.as_bytes())?;
+    let value = client.ask(line.as_bytes());
     client.farewell();
-    out.text("value", &value)
+    out.text("value", &value?)
 }
 
 pub(super) fn set(settings: &Settings, out: &mut Output, key: &str, text: &Text) -> Result<(), Failure> {
     let mut client = Client::open(settings)?;
-    input::each(text, |text| {
+    let ended = input::each(text, |text| {
         client.ask(&[b"SET ", key.as_bytes(), b" ", text].concat())?;
         if out.json { out.object(&json!({"set": key})) } else { Ok(()) }
-    })?;
+    });
     client.farewell();
-    Ok(())
+    ended
 }
 
 pub(super) fn del(settings: &Settings, out: &mut Output, key: &str) -> Result<(), Failure> {
     let mut client = Client::open(settings)?;
-    client.ask(format!("DEL {key}").as_bytes())?;
+    let deleted = client.ask(format!("DEL {key}").as_bytes());
     client.farewell();
+    deleted?;
     if out.json { out.object(&json!({"deleted": key})) } else { Ok(()) }
 }
 

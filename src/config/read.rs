@@ -134,7 +134,8 @@ pub(super) fn relations(reading: &mut Reading, config: &Config, keys_given: bool
     let names = [("access", "required"), ("access", "keys_file")];
     let has_keys = config.access.keys_file.is_some() || keys_given;
     reading.relation(!config.access.required || has_keys, &names, || {
-        "`access.required` is true, but there is no `access.keys_file`; name one, or set it to false"
+        "`access.required` is true, but there are no keys: no `access.keys_file`, and nothing in /etc/pigeond/keys, \
+         of which the service gets a copy; add one of them, or set it to false"
             .to_owned()
     });
 }

@@ -171,7 +171,7 @@ pub struct Access {
     pub keys: Keys,
 }
 
-/// What clients that have not joined may do, beside JOIN, BYE and HELP, which they always may.
+/// What clients that have not joined may do, beside JOIN, BYE, HELP and DISCOVER, which they always may.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guests {
     /// All that needs no place.

@@ -25,6 +25,9 @@ const ENDING: &str = ".toml";
 const CREDENTIAL: &str = "pigeond.keys";
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
+/// Of what the service is given a copy as that credential (`LoadCredential=` in its unit).
+const SERVICE_KEYS: &str = "/etc/pigeond/keys";
+
 /// The mode's bits that let anybody read, write or run a file.
 const ANYBODY: u32 = 0o007;
 
@@ -92,10 +95,27 @@ impl Loaded {
 /// Reads the configuration: the file that was named, or the usual one if it is there, and then those in the directory
 /// beside it, by name. What none of them sets keeps its built-in default. Then reads the keys, if there are any.
 pub(super) fn load(named: Option<&Path>) -> Result<Loaded, Error> {
-    load_with(named, std::env::var_os(CREDENTIALS).map(PathBuf::from).as_deref())
+    load_with(named, credential().as_deref(), None)
 }
 
-fn load_with(named: Option<&Path>, credentials: Option<&Path>) -> Result<Loaded, Error> {
+/// The same, only to be looked at. Outside of the service the keys are those that it would be given; to look at them
+/// may take more rights than the configuration does, and is left out without.
+pub(super) fn look(named: Option<&Path>) -> Result<Loaded, Error> {
+    match credential() {
+        Some(credential) => load_with(named, Some(&credential), None),
+        None => load_with(named, None, Some(Path::new(SERVICE_KEYS))),
+    }
+}
+
+fn credential() -> Option<PathBuf> {
+    std::env::var_os(CREDENTIALS).map(|directory| Path::new(&directory).join(CREDENTIAL))
+}
+
+fn load_with(
+    named: Option<&Path>,
+    credential: Option<&Path>,
+    looked_at: Option<&Path>,
+) -> Result<Loaded, Error> {
     let file = named.unwrap_or(Path::new(DEFAULT_FILE));
     let mut unreadable = Vec::new();
     let mut texts = Vec::new();
@@ -120,18 +140,33 @@ fn load_with(named: Option<&Path>, credentials: Option<&Path>) -> Result<Loaded,
     }
     let sources: Vec<(&str, &str)> =
         texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let given = credentials.map(|directory| directory.join(CREDENTIAL)).filter(|file| is_given(file));
+    let given = credential.or(looked_at).filter(|file| is_given(file));
     let mut config = Config::parse_with(&sources, given.is_some()).map_err(Error::Findings)?;
     let mut warnings = Vec::new();
-    if let Some(file) = config.access.keys_file.clone().or(given) {
-        let text = read_text(&file).map_err(|error| Error::Unreadable(vec![error]))?;
-        config.access.keys = config::parse_keys(&text, &shown(&file)).map_err(Error::Findings)?;
-        if fs::metadata(&file).is_ok_and(|file| file.permissions().mode() & ANYBODY != 0) {
-            let file = shown(&file);
-            warnings.push(format!("everybody on this machine may open the keys in {file}: chmod o= {file}"));
+    if let Some(file) = config.access.keys_file.as_deref().or(given) {
+        let may_be_refused = config.access.keys_file.is_none() && looked_at.is_some();
+        match read_text(file) {
+            Ok(text) => {
+                let keys = config::parse_keys(&text, &shown(file)).map_err(Error::Findings)?;
+                warnings.extend(warn_of_mode(file));
+                config.access.keys = keys;
+            }
+            Err(Unreadable::Refused { why, .. })
+                if may_be_refused && why.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                let file = shown(file);
+                warnings.push(format!("the keys in {file} could not be looked at: {why}; ask as root"));
+            }
+            Err(error) => return Err(Error::Unreadable(vec![error])),
         }
     }
     Ok(Loaded { config, files: texts.into_iter().map(|(name, _)| name).collect(), warnings })
+}
+
+fn warn_of_mode(file: &Path) -> Option<String> {
+    let is_open = fs::metadata(file).is_ok_and(|file| file.permissions().mode() & ANYBODY != 0);
+    let file = shown(file);
+    is_open.then(|| format!("everybody on this machine may open the keys in {file}: chmod o= {file}"))
 }
 
 /// Whether a credential is there and says anything: an empty one, as the unit gives if there is no other, stands for none.
@@ -372,7 +407,7 @@ mod tests {
     const KEYS: &str = "[code.ann]\nsecret = \"00112233445566778899aabbccddeeff\"\n";
 
     fn load_keys(folder: &tempfile::TempDir) -> Result<Loaded, String> {
-        load_with(Some(&folder.path().join("p.toml")), Some(folder.path()))
+        load_with(Some(&folder.path().join("p.toml")), Some(&folder.path().join(CREDENTIAL)), None)
             .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
     }
 
@@ -399,6 +434,29 @@ mod tests {
         assert_eq!(settings(&loaded.config).keys, loaded.config.access.keys);
         fs::write(&file, "[code.bob]\nsecret = 5").unwrap();
         assert!(load_keys(&folder).unwrap_err().starts_with("keys:2:10: the secret of \"bob\" is a number;"));
+    }
+
+    #[test]
+    fn to_look_outside_of_the_service_its_keys_are_looked_at_if_that_is_permitted() {
+        let folder = folder(&[("p.toml", "access.required = true")]);
+        let keys = folder.path().join("keys");
+        let look = |keys: &Path| {
+            load_with(Some(&folder.path().join("p.toml")), None, Some(keys))
+                .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""))
+        };
+        assert!(look(&keys).unwrap_err().contains("nothing in /etc/pigeond/keys"));
+        fs::write(&keys, KEYS).unwrap();
+        fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).unwrap();
+        let loaded = look(&keys).unwrap();
+        assert_eq!((loaded.warnings.len(), loaded.config.access.keys.codes.len()), (0, 1));
+        fs::write(&keys, "[code.bob]\nsecret = 5").unwrap();
+        assert!(look(&keys).unwrap_err().starts_with("keys:2:10: the secret of \"bob\" is a number;"));
+        // Root may open everything.
+        fs::set_permissions(&keys, fs::Permissions::from_mode(0)).unwrap();
+        if fs::read(&keys).is_err() {
+            let loaded = look(&keys).unwrap();
+            assert!(loaded.warnings[0].contains("could not be looked at"), "{:?}", loaded.warnings);
+        }
     }
 
     #[test]

@@ -53,7 +53,8 @@ pub fn main() -> ExitCode {
         Task::Help => print(&usage()),
         Task::Version => print(concat!("pigeond ", env!("CARGO_PKG_VERSION"), "\n")),
         Task::Run | Task::CheckConfig | Task::PrintConfig => {
-            let loaded = match files::load(options.config.as_deref()) {
+            let load = if options.task == Task::Run { files::load } else { files::look };
+            let loaded = match load(options.config.as_deref()) {
                 Ok(loaded) => loaded,
                 Err(error) => return complain_about_config(&options.task, &error),
             };

@@ -101,7 +101,7 @@ impl Hub {
         if self.access.is_over_budget(asker.now, asker.address()) {
             self.counters.over_budget += 1;
         } else {
-            self.reply_alone(asker, out, |hub, replies| hub.text(text, replies));
+            self.reply_alone(asker, out, |hub, replies| hub.text(asker, text, replies));
         }
     }
 
@@ -174,7 +174,7 @@ impl Hub {
         let request = match message {
             Message::Text(text) if held || (to_many && is_here(text)) => return false,
             Message::Text(text) => {
-                self.text(text, replies);
+                self.text(asker, text, replies);
                 return true;
             }
             Message::Request(request) => request,
@@ -214,8 +214,8 @@ impl Hub {
         }
     }
 
-    /// Answers plain text, its end included.
-    pub(super) fn text(&mut self, text: &[u8], replies: &mut Vec<u8>) {
+    /// Answers plain text, its end included. A counter that the asker may not GET is answered as if it were not there.
+    pub(super) fn text(&mut self, asker: &Asker, text: &[u8], replies: &mut Vec<u8>) {
         self.counters.texts += 1;
         let own = if self.settings.text_answers.is_empty() { None } else { self.own_answer(text) };
         match (own, &self.settings.text_reply) {
@@ -227,12 +227,25 @@ impl Hub {
                 return;
             }
             (None, TextReply::Counter) => {
-                if self.values.get(Key::COUNTER, replies).is_err() {
+                if !self.may_see_counter(asker) || self.values.get(Key::COUNTER, replies).is_err() {
                     replies.push(b'0');
                 }
             }
         }
         replies.extend_from_slice(text_end(text).as_bytes());
+    }
+
+    /// Whether who sends plain text, which proves nothing, may GET the counter.
+    fn may_see_counter(&self, asker: &Asker) -> bool {
+        let get = Command::Get { key: Key::COUNTER };
+        let is_guest = self.open_place(asker.target.peer()).is_none();
+        self.settings.keys.permit(None, &get).is_ok() && !(is_guest && self.is_closed_to_guests(get.word()))
+    }
+
+    /// Whether those who have not joined may not ask this.
+    fn is_closed_to_guests(&self, word: Word) -> bool {
+        let always = matches!(word, Word::Join | Word::Bye | Word::Help | Word::Discover);
+        self.settings.guests.as_ref().is_some_and(|words| !always && !words.contains(&word))
     }
 
     /// The answer that the operator set for just this message, without its end and padding.
@@ -357,10 +370,6 @@ impl Hub {
             self.settings.keys.permit(keyed.map(|keyed| &*keyed.code), &command)?;
         }
         let is_guest = asker.place.is_none() && asker.session.is_none();
-        let always = matches!(command.word(), Word::Join | Word::Bye | Word::Help);
-        match &self.settings.guests {
-            Some(words) if is_guest && !always && !words.contains(&command.word()) => Err(GUESTS),
-            Some(_) | None => Ok(command),
-        }
+        if is_guest && self.is_closed_to_guests(command.word()) { Err(GUESTS) } else { Ok(command) }
     }
 }

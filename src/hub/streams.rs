@@ -324,7 +324,7 @@ impl Hub {
                         return;
                     }
                 }
-                Message::Text(text) => self.text(text, replies),
+                Message::Text(text) => self.text(asker, text, replies),
             },
             Frame::Unfinished(line) => {
                 let Message::Request(request) = Message::read(line) else { return };

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use pigeond::hub::{Keys, Networks, Settings};
+use pigeond::hub::{Keys, Networks, Settings, TextReply};
 use pigeond::limits::KEYED_LINGER;
+use pigeond::wire::Word;
 
 use crate::person::{ANN, BOB, Person, Place, allowed, keys, nonce, settings};
 use crate::world::World;
@@ -198,6 +199,34 @@ fn guests_may_do_less_than_who_has_proved_itself() {
     let mut ann = place.join(1, "ann", ANN, "sess-ann", "");
     assert_eq!(place.say(1, &mut ann, "INC a"), "OK 1");
     assert!(place.ask(1, "INC a")[0].starts_with("ERR denied"), "the same address without a mac");
+}
+
+#[test]
+fn a_counter_that_may_not_be_read_is_not_told_in_answer_to_plain_text() {
+    let others = |watch: &[&str]| Keys { others: Some(allowed(&["*"], watch)), ..settings().keys };
+    let (get, ping) = (Some(vec![Word::Get]), Some(vec![Word::Ping]));
+    for (keys, guests, guest, joined) in [
+        (settings().keys, None, "7", "7"),
+        (settings().keys, get, "7", "7"),
+        (settings().keys, ping.clone(), "0", "7"),
+        (Keys::default(), ping, "0", "7"),
+        (others(&["counter"]), None, "7", "7"),
+        (others(&["kitchen/*"]), None, "0", "0"),
+    ] {
+        let mut place = Place::with(Settings { text_reply: TextReply::Counter, ..settings() });
+        place.ask(1, "INC counter 7");
+        let mut ann = place.join(1, "ann", ANN, "sess-ann", "");
+        place.ask(2, "JOIN carl");
+        place.settings = Settings { keys, guests, ..place.settings };
+        place.reload();
+        assert_eq!(place.ask(9, "hello"), [guest]);
+        assert_eq!(place.ask(2, "hello"), [joined]);
+        place.world.open(1);
+        assert_eq!(place.stream(1, "hello"), format!("{guest}\n"));
+        // What comes without a mac is a guest's, in one datagram with a proved line too.
+        let both = ann.next("PING") + "\nhello";
+        assert!(place.ask(1, &both)[0].ends_with(&format!("\n{guest}")), "{guest}");
+    }
 }
 
 #[test]

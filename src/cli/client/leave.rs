@@ -8,7 +8,8 @@ use super::{Client, Happening};
 pub(in crate::cli) const GOODBYE: Duration = Duration::from_secs(1);
 
 impl Client {
-    /// Ends the session without waiting, so that the hub may soon forget it.
+    /// Ends the session without waiting, so that the hub may soon forget it. A place that the
+    /// client has is given up, so this is also for who failed.
     pub(in crate::cli) fn farewell(mut self) {
         let now = self.clock.now();
         if self.courier.is_open() && self.courier.request(b"BYE", now + GOODBYE).is_ok() {

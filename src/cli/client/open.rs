@@ -14,16 +14,27 @@ use crate::cli::settings::Settings;
 use crate::cli::signals::Interrupt;
 use crate::courier::{Carrier, Courier, Inbox};
 use crate::moment::Moment;
+use crate::wire::ErrorName;
 
 impl Client {
-    /// Opens a link with a new session. With a key that means to join.
+    /// Opens a link with a new session. With a key that means to join; where the code has a mailbox, whose program
+    /// keeps the place, the hub's refusal is proved and opens the session all the same.
     pub(in crate::cli) fn open(settings: &Settings) -> Result<Self, Failure> {
         if settings.keys.is_none() {
             return Self::connected(settings, None);
         }
-        let mut client = Self::join(settings, own_keyed_code(settings)?)?;
+        let code = own_keyed_code(settings)?;
+        let mut client = Self::connected(settings, settings.secret(code)?)?;
         client.needs_no_place = true;
         client.place.stay_unchecked();
+        let line = format!("JOIN {code}").into_bytes();
+        match client.take_place(line.clone(), None) {
+            Err(failure) if failure.name == Some(ErrorName::Denied) && client.courier.is_open() => {
+                // Elsewhere, or in another session, it must be said again.
+                client.place.add(client.clock.now(), line);
+            }
+            joined => joined?,
+        }
         Ok(client)
     }
 

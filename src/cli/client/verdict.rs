@@ -56,7 +56,7 @@ impl Client {
 
 /// Says what can be done where a code's mailbox is in the way of who only sends.
 pub(super) fn explain_denied(code: &str, mut failure: Failure) -> Failure {
-    if failure.name == Some(ErrorName::Denied) {
+    if failure.name == Some(ErrorName::Denied) && failure.message.contains("has a mailbox") {
         let refusal = failure.message;
         failure.message = format!(
             "{refusal}; while {code} has a mailbox (pigeon listen, watch, chat or answer --as {code} runs, or was \

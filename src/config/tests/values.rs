@@ -217,7 +217,7 @@ fn relations_between_settings_are_checked_once_all_is_read() {
     assert_eq!(good(&format!("{limits}20000")).limits.unread_bytes, 20_000);
     wrong_at(&format!("{limits}19999"), 3, 16, "at least 2 times `limits.max_message_bytes`, here 20000");
     wrong_at("limits.sessions = 5", 1, 19, "`limits.sessions_per_address` is 8192; it must be at most");
-    wrong_at("access.required = true", 1, 19, "there is no `access.keys_file`");
+    wrong_at("access.required = true", 1, 19, "no `access.keys_file`, and nothing in /etc/pigeond/keys");
     assert!(good("[access]\nrequired = true\nkeys_file = \"/etc/keys\"").access.required);
     // What could not be read is not held against the rest.
     wrong_at("[access]\nrequired = true\nkeys_file = \"keys\"", 3, 13, "an absolute path");
