@@ -27,6 +27,13 @@ fn the_counter_example_counts() {
 }
 
 #[test]
+fn the_discover_example_finds_the_hub_and_counts() {
+    let daemon = Daemon::with("[broadcast]\nname = \"pi\"\n");
+    let printed = run(python("examples/discover.py"), &daemon, &[]);
+    assert_eq!(printed, format!("HERE: pi is at 127.0.0.1, port {}\nINC -> 1", daemon.port));
+}
+
+#[test]
 fn the_shell_example_counts_and_keeps_a_value() {
     let (Some(_), Some(client)) = (tool("nc"), script("sh", "examples/shell.sh")) else { return };
     let daemon = Daemon::start();
@@ -54,6 +61,9 @@ fn the_keyed_example_proves_what_it_asks_and_is_refused_without_the_secret() {
         let right = ["SET -> OK set", &visits, "GET -> OK 21.5", "BYE -> OK bye"];
         assert_eq!(lines, right);
     }
+    let mut ten = python("examples/ten_lines.py");
+    ten.env("PIGEON_KEY", secret);
+    assert_eq!(run(ten, &daemon, &["kitchen"]), "OK joined kitchen 1/10\nOK 3\nOK bye");
     let mut wrong = with("ffeeddccbbaa99887766554433221100");
     let ended = wrong.args(["127.0.0.1", &daemon.port.to_string(), "kitchen"]).output().expect("it runs");
     assert!(!ended.status.success() && ended.stdout.is_empty(), "{ended:?}");
