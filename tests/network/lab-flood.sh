@@ -35,6 +35,8 @@ lab_down() {
         wait "$DAEMON" 2> /dev/null || true
     fi
     for host in sw hub near far other; do
+        # What runs there in the background is not this shell's own child.
+        ip netns pids "$LAB_NAME-$host" 2> /dev/null | xargs -r kill 2> /dev/null || true
         ip netns del "$LAB_NAME-$host" 2> /dev/null || true
     done
     rm -rf "$WORK"
