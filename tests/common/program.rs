@@ -34,7 +34,10 @@ impl Program {
     /// Types a line.
     pub fn enter(&mut self, line: &str) {
         let stdin = self.child.stdin.as_mut().expect("its standard input");
-        writeln!(stdin, "{line}").unwrap_or_else(|error| panic!("{} does not read: {error}", self.name));
+        // In one piece: what is typed arrives as a line, and so it leaves in one datagram.
+        stdin
+            .write_all(format!("{line}\n").as_bytes())
+            .unwrap_or_else(|error| panic!("{} does not read: {error}", self.name));
     }
 
     /// The next line that it prints.

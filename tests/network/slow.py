@@ -1,6 +1,6 @@
 """slow.py HUB drip|deaf COUNT: opens so many TCP connections and holds them until it is ended.
 
-`drip` sends one byte a second on each, half of them of a line that never ends, half of them text. `deaf` asks for a large
+`drip` sends one byte a second on each, half of them of a tagged line that never ends, half of them text. `deaf` asks for a large
 value again and again, and reads nothing. slow.py HUB set: makes the large value. slow.py HUB served COUNT: opens so many
 connections one after the other, asks one thing on each, and prints the median and the longest time in microseconds."""
 
@@ -32,13 +32,13 @@ def connect(hub):
 
 
 def drip(socks):
-    line = b"#slowly.1 PING "
-    for at in range(10**9):
+    for sock in socks[::2]:
+        sock.send(b"#slowly.1 PING ")
+    while True:
         start = time.monotonic()
-        for number, sock in enumerate(socks):
-            byte = line[at : at + 1] or b"x" if number % 2 == 0 else b"x"
+        for sock in socks:
             try:
-                sock.send(byte)
+                sock.send(b"x")
             except OSError:
                 pass
         time.sleep(max(0.0, start + 1 - time.monotonic()))
