@@ -222,7 +222,7 @@ impl Courier {
     }
 
     fn challenged<'a>(&mut self, now: Moment, number: u64, nonce: &str) -> Option<Event<'a>> {
-        let has_room = self.spread() < SESSION_WINDOW - ROOM_FOR_JOIN;
+        let spread = self.spread();
         let keyed = self.keyed.as_mut()?;
         let at = self.under_way.iter().position(|sent| sent.number == number && sent.sent)?;
         let sent = self.under_way.get_mut(at)?;
@@ -243,9 +243,12 @@ impl Courier {
                 None
             }
             Opening::Open if is_join => {
+                // What is asked for again although it was shown: this number is spent.
+                let is_spent = keyed.nonce.as_deref() == Some(nonce) && spread < SESSION_WINDOW;
+                let has_room = spread < SESSION_WINDOW - ROOM_FOR_JOIN;
                 keyed.nonce = Some(nonce.to_owned());
                 (sent.request.first, sent.request.hurried) = (true, true);
-                if was_tried && has_room {
+                if was_tried && (has_room || is_spent) {
                     // It may have been done from another address, and its reply lost.
                     let sent = self.under_way.remove(at);
                     self.waiting.push_front(sent.request);
@@ -269,7 +272,7 @@ impl Courier {
     }
 }
 
-/// Numbers of the window that are left to other JOINs than those that were challenged.
+/// Numbers of the window that are left to JOINs that know that theirs is spent.
 const ROOM_FOR_JOIN: u64 = 8;
 
 const JOIN: &[u8] = b"JOIN ";
