@@ -90,7 +90,7 @@ fn search(
         match search_once(settings, last, listens)? {
             Found::Nothing => {}
             Found::Others(hubs) if !may_ask => others = Found::Others(hubs),
-            found => return Ok(found),
+            found @ (Found::One(_) | Found::Several(_) | Found::Others(_)) => return Ok(found),
         }
         let Some(left) = patience.checked_sub(clock.now().since_start()).filter(|left| !left.is_zero())
         else {

@@ -452,7 +452,7 @@ mod tests {
         fs::write(&keys, "[code.bob]\nsecret = 5").unwrap();
         assert!(look(&keys).unwrap_err().starts_with("keys:2:10: the secret of \"bob\" is a number;"));
         // Root may open everything.
-        fs::set_permissions(&keys, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&keys, fs::Permissions::from_mode(0o000)).unwrap();
         if fs::read(&keys).is_err() {
             let loaded = look(&keys).unwrap();
             assert!(loaded.warnings[0].contains("could not be looked at"), "{:?}", loaded.warnings);

@@ -185,7 +185,7 @@ impl Hub {
         }
         let refusal = if held {
             TOO_MUCH
-        } else if !request.tag.is_some_and(|tag| tag.mac.is_some())
+        } else if request.tag.is_none_or(|tag| tag.mac.is_none())
             && self.access.is_over_budget(asker.now, asker.address())
         {
             self.counters.over_budget += 1;

@@ -124,12 +124,10 @@ impl Keys {
             {
                 Err(MAY_NOT_SET)
             }
-            Command::Set { .. } | Command::Del { .. } => Ok(()),
             // These two tell what is there.
             Command::Inc { key, .. } | Command::Dec { key, .. } if !allowed.may_watch(key.as_str()) => {
                 Err(MAY_NOT_WATCH)
             }
-            Command::Inc { .. } | Command::Dec { .. } => Ok(()),
             Command::Get { key } => {
                 if allowed.may_watch(key.as_str()) {
                     Ok(())
@@ -147,7 +145,11 @@ impl Keys {
                     Err(MAY_NOT_WATCH)
                 }
             }
-            Command::Join { .. }
+            Command::Set { .. }
+            | Command::Del { .. }
+            | Command::Inc { .. }
+            | Command::Dec { .. }
+            | Command::Join { .. }
             | Command::Bye
             | Command::Who { .. }
             | Command::Ping { .. }

@@ -15,7 +15,7 @@ const CUTS: usize = 128;
 pub fn check(bytes: &[u8]) {
     match datagram(bytes, MESSAGE_BYTES) {
         Datagram::TooLong(_) => {
-            assert!(bytes.len() > MESSAGE_BYTES || bytes.split(|&b| b == b'\n').count() > DATAGRAM_LINES)
+            assert!(bytes.len() > MESSAGE_BYTES || bytes.split(|&b| b == b'\n').count() > DATAGRAM_LINES);
         }
         Datagram::Text(text) => {
             assert_eq!(text, bytes);
