@@ -51,11 +51,6 @@ impl Access {
         settings.own.iter().any(is_own)
     }
 
-    /// Whether this address is answered at all: it lies in the networks, and is not one of the hub's own sockets.
-    pub(super) fn admits(settings: &Settings, from: SocketAddr, via: &Via) -> bool {
-        settings.answers(from.ip()) && !Self::is_own(settings, from, via)
-    }
-
     /// The kernel had no room for datagrams: until it has, each source gets less.
     pub(super) fn overflowed(&mut self, now: Moment, settings: &Settings) {
         self.pressure.shrink(now, settings);
@@ -410,7 +405,9 @@ mod tests {
             ("[2001:db8::1]:5000", false),
             ("[2001:db8:5::1]:5000", true),
         ] {
-            assert_eq!(Access::admits(&settings, socket(from), &via), admitted, "{from}");
+            let from = socket(from);
+            let is_admitted = settings.answers(from.ip()) && !Access::is_own(&settings, from, &via);
+            assert_eq!(is_admitted, admitted, "{from}");
         }
     }
 }

@@ -44,7 +44,7 @@ impl Hub {
             return;
         }
         self.counters.datagrams += 1;
-        if !Access::admits(&self.settings, from, &via) {
+        if !self.settings.answers(from.ip()) {
             self.counters.strangers += 1;
             return;
         }

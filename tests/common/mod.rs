@@ -111,7 +111,8 @@ impl Daemon {
         }
     }
 
-    fn wait_for_port(&mut self) {
+    /// Waits until it listens, and notes where.
+    pub fn wait_for_port(&mut self) {
         let line = self.wait_for_log("listening on port ");
         let port = line.split("listening on port ").nth(1).and_then(|rest| rest.split_whitespace().next());
         self.port = port.and_then(|port| port.parse().ok()).expect("a port");

@@ -37,12 +37,7 @@ fn a_keys_file_that_is_wrong_stops_the_start_and_says_where() {
 #[test]
 fn a_client_with_its_secret_is_heard_and_a_reload_takes_it_away() {
     let (mut daemon, file, _directory) = spawn(&code("ann", ANN), "");
-    daemon.port = daemon
-        .wait_for_log("listening on port ")
-        .split("listening on port ")
-        .nth(1)
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap();
+    daemon.wait_for_port();
     let socket = daemon.udp();
     let fresh = nonce(&text(&ask(&socket, b"JOIN ann")));
     let mut ann = Person::new(ANN, "sess-ann", &fresh);
@@ -72,12 +67,7 @@ fn a_client_with_its_secret_is_heard_and_a_reload_takes_it_away() {
 #[test]
 fn keyed_sessions_outlive_a_kill() {
     let (mut daemon, _file, _directory) = spawn(&code("ann", ANN), "");
-    daemon.port = daemon
-        .wait_for_log("listening on port ")
-        .split("listening on port ")
-        .nth(1)
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap();
+    daemon.wait_for_port();
     let socket = daemon.udp();
     let fresh = nonce(&text(&ask(&socket, b"JOIN ann")));
     let mut ann = Person::new(ANN, "sess-ann", &fresh);
