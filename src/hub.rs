@@ -19,6 +19,7 @@ mod keyring;
 mod keys;
 mod lists;
 mod mailbox;
+mod memory;
 mod names;
 mod places;
 mod questions;

@@ -144,7 +144,8 @@ pub const DELIVERY_TRIES: u32 = 8;
 /// How long a mailbox is kept for a client that does not come.
 pub const MAILBOX_IDLE: Duration = Duration::from_hours(7 * 24);
 
-/// Letters in all mailboxes together, in bytes: beyond, no text and no mailbox is added.
+/// Letters in all mailboxes of those who have a secret together, and in those of all others, in bytes: beyond, no text and
+/// no mailbox is added there.
 pub const MAILBOX_BYTES: usize = 32 << 20;
 
 /// What a letter costs beside its text, in bytes, against [`MAILBOX_BYTES`].
@@ -158,8 +159,8 @@ pub const UPTIME: Duration = Duration::from_hours(100 * 365 * 24);
 /// thousand a second in all of [`UPTIME`].
 pub const IDS: u64 = 1 << 42;
 
-/// Long replies remembered in all sessions together, in bytes: beyond, no question is asked, whose answer would add
-/// to them.
+/// Memory for the replies that sessions remember, in bytes, for those who have a secret and for all others: beyond,
+/// nothing is done that would need more of it.
 pub const RECORDED_BYTES: usize = 32 << 20;
 
 /// Questions that may be open in all, and for one source address: each waits for its answer for seconds.
@@ -172,6 +173,10 @@ pub const KEPT_ACTIONS: usize = 1024;
 
 /// Memory that the hub keeps for replies between inputs, in bytes; what a rare input needed beyond is given back.
 pub const KEPT_BYTES: usize = 256 * 1024;
+
+/// The part of an IPv6 address from outside the local networks that tells one source from another: everybody there has a
+/// network of this prefix at least, and sends from any address in it.
+pub const SOURCE_PREFIX: u32 = 64;
 
 /// Source addresses that are remembered, in a table of fixed size; a newcomer to a full row of it takes the place of
 /// another. At 100 bytes each, a flood from forged addresses takes 2 MiB.

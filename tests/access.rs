@@ -308,6 +308,36 @@ fn who_asks_too_often_is_told_once_then_dropped_and_others_are_served() {
 }
 
 #[test]
+fn outside_all_addresses_of_one_network_of_ipv6_share_what_one_source_may() {
+    let networks = Networks::List(vec!["::/0".parse().unwrap()]);
+    let settings =
+        Settings { networks, sessions_per_address: 2, tcp_connections_per_address: 2, ..limited(4) };
+    let mut world = World::with(settings);
+    let from = |text: &str| text.parse::<SocketAddr>().unwrap();
+    let mut ask = |from: SocketAddr, line: &str| {
+        // Who is outside gets no more than it sends.
+        let bytes = format!("{line:100}");
+        world.handle(Input::Datagram { from, via: VIA, to_many: false, bytes: bytes.as_bytes() });
+        String::from_utf8_lossy(&world.out.bytes).into_owned()
+    };
+    assert_eq!(ask(from("[2001:db8::1]:5000"), "#a.1 INC"), "#a.1 OK 1");
+    assert_eq!(ask(from("[2001:db8::2]:5000"), "#b.1 INC"), "#b.1 OK 2");
+    assert!(ask(from("[2001:db8::3]:5000"), "#c.1 INC").starts_with("#c.1 ERR busy"), "too many sessions");
+    assert_eq!(ask(from("[2001:db8::4]:5000"), "GET counter"), "2");
+    assert!(ask(from("[2001:db8::5]:5000"), "GET counter").starts_with("ERR busy"), "too many requests");
+    assert_eq!(ask(from("[2001:db8:0:1::3]:5000"), "#c.1 INC"), "#c.1 OK 3", "another network");
+    for (conn, address, is_let_in) in
+        [(1, "[2001:db8::1]:1", true), (2, "[2001:db8::2]:1", true), (3, "[2001:db8::3]:1", false)]
+    {
+        world.handle(Input::Opened { conn: Conn(conn), id: conn.into(), from: from(address) });
+        assert_eq!(world.closed().is_empty(), is_let_in, "{address}");
+    }
+    world.handle(Input::Closed { conn: Conn(2), why: "closed" });
+    world.handle(Input::Opened { conn: Conn(3), id: 4, from: from("[2001:db8::9]:1") });
+    assert!(world.closed().is_empty(), "there is room again");
+}
+
+#[test]
 fn lines_count_as_much_as_datagrams_and_an_ack_is_not_told() {
     let mut world = World::with(limited(100));
     assert_eq!(

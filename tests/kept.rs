@@ -751,7 +751,8 @@ fn long_answers_are_remembered_up_to_a_bound() {
             answered += 1;
         }
     }
-    assert_eq!(answered, (32 << 20) / 8003 + 1);
+    // Each takes its text, and its session 64 records of 40 bytes.
+    assert!(((32 << 20) / 8043..=(32 << 20) / 8003).contains(&answered), "{answered}");
 }
 
 #[test]

@@ -19,6 +19,8 @@ mod kept;
 mod person;
 #[path = "keys/random.rs"]
 mod random;
+#[path = "keys/room.rs"]
+mod room;
 #[path = "keys/rules.rs"]
 mod rules;
 #[path = "keys/shared.rs"]

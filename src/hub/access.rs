@@ -77,16 +77,21 @@ impl Access {
         if from.is_loopback() {
             return Arrival::Served;
         }
+        let counted_for = settings.source(from);
         let share = self.pressure.share(now, settings);
         if self.pressure.limits_newcomers(now, share)
             && !is_client
-            && self.sources.find(now, from).is_none()
+            && self.sources.find(now, counted_for).is_none()
             && !self.pressure.admits_newcomer(now, share)
         {
             return Arrival::Dropped;
         }
-        let source = self.sources.find_or_add(now, from);
-        if share.is_none_or(|share| share.take(&mut source.datagrams, now, 1)) {
+        let mut source = self.sources.find_or_add(now, counted_for);
+        let is_within = share.is_none_or(|share| share.take(&mut source.datagrams, now, 1));
+        if counted_for != from {
+            source = self.sources.find_or_add(now, from);
+        }
+        if is_within {
             source.bytes_in += bytes as u64;
             return Arrival::Served;
         }
@@ -103,7 +108,7 @@ impl Access {
             && !from.is_loopback()
             && let Some(share) = self.pressure.share(now, settings)
         {
-            share.charge(&mut self.sources.find_or_add(now, from).datagrams, now, lines);
+            share.charge(&mut self.sources.find_or_add(now, settings.source(from)).datagrams, now, lines);
         }
     }
 
@@ -111,13 +116,13 @@ impl Access {
     /// account of their own: nobody can spend it with forged datagrams.
     pub(super) fn stream_waits(&mut self, now: Moment, settings: &Settings, from: IpAddr) -> Option<Moment> {
         let share = Share::of(settings).filter(|_| !from.is_loopback())?;
-        share.waits(self.sources.find_or_add(now, from).streams, now)
+        share.waits(self.sources.find_or_add(now, settings.source(from)).streams, now)
     }
 
     /// Counts the lines of a stream.
     pub(super) fn stream_owes(&mut self, now: Moment, settings: &Settings, from: IpAddr, lines: u32) {
         if let Some(share) = Share::of(settings).filter(|_| lines > 0 && !from.is_loopback()) {
-            share.charge(&mut self.sources.find_or_add(now, from).streams, now, lines);
+            share.charge(&mut self.sources.find_or_add(now, settings.source(from)).streams, now, lines);
         }
     }
 
@@ -169,6 +174,11 @@ impl Access {
 }
 
 impl Hub {
+    /// Whom what this asker has is counted for.
+    pub(super) fn source(&self, asker: &super::Asker) -> IpAddr {
+        self.settings.source(asker.address())
+    }
+
     /// Counts what is to be sent to a UDP address; `false` if it must not leave.
     pub(super) fn may_send(&mut self, now: Moment, to: SocketAddr, bytes: usize) -> bool {
         Self::may_send_with(&self.settings, &mut self.access, now, to, bytes)

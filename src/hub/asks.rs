@@ -1,6 +1,6 @@
 //! Questions that wait for their answers, and the replies that wait behind them (protocol, section 3).
 
-use core::net::SocketAddr;
+use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::actions::{Action, Actions, Conn, Position, Target};
@@ -29,7 +29,8 @@ pub(super) struct Tagged {
 pub(super) struct Question {
     /// Where the answer goes; `None` if that is gone.
     pub(super) target: Option<Target>,
-    pub(super) from: SocketAddr,
+    /// Whom it is counted for.
+    source: IpAddr,
     /// How the request ended, and so the reply ends.
     pub(super) end: End,
     pub(super) tagged: Option<Tagged>,
@@ -88,18 +89,18 @@ impl Asks {
     pub(super) fn open(
         &mut self,
         target: Target,
-        from: SocketAddr,
+        source: IpAddr,
         end: End,
         asked: Code<'_>,
     ) -> Result<u64, Refusal> {
-        if self.questions.len() >= QUESTIONS || !self.askers.add(from.ip(), QUESTIONS_PER_ADDRESS) {
+        if self.questions.len() >= QUESTIONS || !self.askers.add(source, QUESTIONS_PER_ADDRESS) {
             return Err(TOO_MANY);
         }
         let number = self.next;
         self.next += 1;
         let question = Question {
             target: Some(target),
-            from,
+            source,
             end,
             tagged: None,
             asked: asked.as_str().into(),
@@ -128,7 +129,7 @@ impl Asks {
     /// Ends a question.
     pub(super) fn close(&mut self, number: u64) -> Option<Question> {
         let question = self.questions.remove(&number)?;
-        self.askers.remove(question.from.ip());
+        self.askers.remove(&question.source);
         Some(question)
     }
 

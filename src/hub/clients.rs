@@ -8,6 +8,7 @@ use hashbrown::HashTable;
 use super::actions::{Peer, Target};
 use super::air::Bucket;
 use super::directory::{Directory, Slot};
+use super::keys::Keys;
 use crate::limits::{MOVES, MOVES_PERIOD};
 use crate::moment::Moment;
 use crate::names::Code;
@@ -53,13 +54,15 @@ pub(super) enum Joined {
 pub(super) struct Clients {
     directory: Directory<Client>,
     by_peer: HashTable<Slot>,
+    /// How many places serve a keyed session.
+    keyed: usize,
     hasher: FixedState,
 }
 
 impl Clients {
     pub(super) fn new(seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
-        Self { directory: Directory::new(seed), by_peer: HashTable::new(), hasher }
+        Self { directory: Directory::new(seed), by_peer: HashTable::new(), keyed: 0, hasher }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -99,6 +102,19 @@ impl Clients {
     /// All places, in an order that is the same in every run.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Client)> {
         self.directory.iter()
+    }
+
+    /// How many codes that have a secret are not here: places are kept for them.
+    pub(super) fn missing(&self, keys: &Keys) -> usize {
+        keys.codes.len().saturating_sub(self.keyed)
+    }
+
+    /// Lets a place serve a keyed session, or none.
+    pub(super) fn give_to(&mut self, slot: Slot, session: Option<Slot>) {
+        let Some(client) = self.directory.get_mut(slot) else { return };
+        self.keyed -= usize::from(client.session.is_some());
+        client.session = session;
+        self.keyed += usize::from(client.session.is_some());
     }
 
     /// Whether a JOIN of this code by this peer would be refused: `full` if there is no place left, `busy` if
@@ -155,7 +171,9 @@ impl Clients {
     pub(super) fn leave(&mut self, slot: Slot) -> Option<(Box<str>, Client)> {
         let peer = self.get(slot)?.target.peer();
         self.unindex(peer, slot);
-        self.directory.remove(slot)
+        let left = self.directory.remove(slot);
+        self.keyed -= usize::from(left.as_ref().is_some_and(|(_, client)| client.session.is_some()));
+        left
     }
 
     fn index(&mut self, peer: Peer, slot: Slot) {

@@ -107,6 +107,7 @@ impl Hub {
         mailbox::Bounds {
             mailboxes: self.settings.mailboxes,
             per_address: self.settings.mailboxes_per_address,
+            reserved: self.settings.keys.codes.len(),
             texts: self.settings.mailbox,
         }
     }
@@ -264,7 +265,7 @@ impl Hub {
         } else {
             let id = self.journal.new_id();
             let name = super::names::mailbox(self.seed, id);
-            self.mailboxes.open(code, id, &name, from, now)
+            self.mailboxes.open(code, id, &name, (from, self.settings.keys.has(code)), now)
         };
         self.mailboxes.get_mut(slot)?.join(now, place);
         self.clients.get_mut(place)?.mailbox = Some(slot);

@@ -152,7 +152,7 @@ impl Hub {
             return Standing::Unproved;
         }
         let Some(spot) = self.spot(asker.target) else { return Standing::Unproved };
-        let session = match self.open_session(asker, tag) {
+        let session = match self.open_session(asker, tag, Some(code)) {
             Ok((session, _)) => session,
             Err(refusal) => return Standing::Refused(refusal, Some(key)),
         };
@@ -195,10 +195,10 @@ impl Hub {
         {
             client.heard = asker.now;
         }
-        if let Target::Udp { to, .. } = asker.target
-            && life != Life::Old
-        {
-            self.access.prove(asker.now, to.ip());
+        match asker.target {
+            Target::Udp { to, .. } if life != Life::Old => self.access.prove(asker.now, to.ip()),
+            Target::Udp { .. } => {}
+            Target::Tcp(conn) => self.streams.prove(conn),
         }
     }
 

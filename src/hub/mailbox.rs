@@ -1,58 +1,24 @@
 //! Mailboxes: what waits for a client that asked for acknowledged delivery (protocol, section 6).
 
+mod letter;
+
 use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::change::{Change, Content};
+use super::change::Change;
 use super::directory::{Directory, Slot};
+use super::memory::Memory;
 use super::tally::Tally;
 use crate::limits::{
     DELIVERY_BURST, DELIVERY_FIRST_PAUSE, DELIVERY_LONGEST_PAUSE, DELIVERY_TRIES, DELIVERY_WINDOW, IDS,
-    LETTER_OVERHEAD_BYTES, MAILBOX_BYTES,
+    MAILBOX_BYTES,
 };
 use crate::moment::Moment;
 use crate::names::Code;
 use crate::wire::{ErrorName, Refusal};
 
-/// What a letter holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Letter {
-    /// A push from the client of this code.
-    Text { sender: Box<str>, push: Box<[u8]> },
-    /// What has become of this key, told when it is sent: it has not been sent yet.
-    Key(Box<str>),
-    /// What had become of this key when it was first sent.
-    Told { key: Box<str>, push: Box<[u8]> },
-}
-
-impl Letter {
-    /// A letter as it was kept.
-    pub(super) fn restore(content: &Content<'_>) -> Self {
-        match *content {
-            Content::Text { sender, push } => Self::Text { sender: sender.into(), push: push.into() },
-            Content::Key { key } => Self::Key(key.into()),
-            Content::Told { key, push } => Self::Told { key: key.into(), push: push.into() },
-        }
-    }
-
-    /// A letter as it is kept.
-    pub(super) fn content(&self) -> Content<'_> {
-        match self {
-            Self::Text { sender, push } => Content::Text { sender, push },
-            Self::Key(key) => Content::Key { key },
-            Self::Told { key, push } => Content::Told { key, push },
-        }
-    }
-
-    fn cost(&self) -> usize {
-        LETTER_OVERHEAD_BYTES
-            + match self {
-                Self::Text { sender: name, push } | Self::Told { key: name, push } => name.len() + push.len(),
-                Self::Key(key) => key.len(),
-            }
-    }
-}
+pub(super) use letter::Letter;
 
 /// One client's mailbox.
 #[derive(Debug)]
@@ -62,6 +28,8 @@ pub(super) struct Mailbox {
     /// What its client knows it by.
     pub(super) name: Box<str>,
     opener: IpAddr,
+    /// Whether its code had a secret when it was opened, or read from the state.
+    is_keyed: bool,
     /// When its client was last there.
     pub(super) joined: Moment,
     /// Where its client is, if it is.
@@ -94,11 +62,13 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
-    fn new(id: u64, name: &str, opener: IpAddr, joined: Moment) -> Self {
+    fn new(id: u64, name: &str, opener: (IpAddr, bool), joined: Moment) -> Self {
+        let (opener, is_keyed) = opener;
         Self {
             id,
             name: name.into(),
             opener,
+            is_keyed,
             joined,
             place: None,
             letters: VecDeque::new(),
@@ -229,6 +199,8 @@ pub(super) struct Bounds {
     pub(super) mailboxes: usize,
     /// Mailboxes that one source address may open.
     pub(super) per_address: usize,
+    /// Those that are kept for codes with a secret.
+    pub(super) reserved: usize,
     /// Texts that wait in one mailbox.
     pub(super) texts: usize,
 }
@@ -237,14 +209,20 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Mailboxes {
     directory: Directory<Mailbox>,
+    /// How many those have opened who have no secret.
     openers: Tally,
     letters: usize,
-    bytes: usize,
+    memory: Memory,
 }
 
 impl Mailboxes {
     pub(super) fn new(seed: u64) -> Self {
-        Self { directory: Directory::new(seed), openers: Tally::new(seed), letters: 0, bytes: 0 }
+        Self {
+            directory: Directory::new(seed),
+            openers: Tally::new(seed),
+            letters: 0,
+            memory: Memory::default(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -295,24 +273,42 @@ impl Mailboxes {
         })
     }
 
-    /// Whether a new mailbox would find room.
-    pub(super) fn check(&self, opener: IpAddr, bounds: Bounds) -> Result<(), Refusal> {
-        let room = self.directory.len() < bounds.mailboxes && self.bytes < MAILBOX_BYTES;
-        if room && self.openers.get(opener) < bounds.per_address { Ok(()) } else { Err(TOO_MANY) }
+    /// Whether a new mailbox would find room, opened from an address for a code that has a secret or has none.
+    pub(super) fn check(&self, opener: (IpAddr, bool), bounds: Bounds) -> Result<(), Refusal> {
+        let (source, is_keyed) = opener;
+        let is_free = if is_keyed {
+            self.directory.len() < bounds.mailboxes
+        } else {
+            self.openers.total() < bounds.mailboxes.saturating_sub(bounds.reserved)
+                && self.openers.get(&source) < bounds.per_address
+        };
+        if is_free && self.memory.of(is_keyed) < MAILBOX_BYTES { Ok(()) } else { Err(TOO_MANY) }
     }
 
     /// Opens a mailbox for a code that has none.
-    pub(super) fn open(&mut self, code: Code<'_>, id: u64, name: &str, opener: IpAddr, now: Moment) -> Slot {
-        self.openers.add(opener, usize::MAX);
+    pub(super) fn open(
+        &mut self,
+        code: Code<'_>,
+        id: u64,
+        name: &str,
+        opener: (IpAddr, bool),
+        now: Moment,
+    ) -> Slot {
+        let (source, is_keyed) = opener;
+        if !is_keyed {
+            self.openers.add(source, usize::MAX);
+        }
         self.directory.insert(code.as_str(), Mailbox::new(id, name, opener, now)).0
     }
 
     /// Deletes a mailbox.
     pub(super) fn delete(&mut self, slot: Slot) -> Option<Mailbox> {
         let (_, mailbox) = self.directory.remove(slot)?;
-        self.openers.remove(mailbox.opener);
+        if !mailbox.is_keyed {
+            self.openers.remove(&mailbox.opener);
+        }
         self.letters -= mailbox.letters.len();
-        self.bytes -= mailbox.letters.iter().map(Letter::cost).sum::<usize>();
+        *self.memory.of_mut(mailbox.is_keyed) -= mailbox.letters.iter().map(Letter::cost).sum::<usize>();
         Some(mailbox)
     }
 
@@ -320,7 +316,7 @@ impl Mailboxes {
     pub(super) fn has_room(&self, slot: Slot, sender: Code<'_>, bounds: Bounds) -> Result<(), Refusal> {
         let Some(mailbox) = self.get(slot) else { return Err(BOX_FULL) };
         let by_sender = mailbox.per_sender.get(sender.as_str()).copied().unwrap_or_default();
-        let full = mailbox.texts >= bounds.texts || self.bytes >= MAILBOX_BYTES;
+        let full = mailbox.texts >= bounds.texts || self.memory.of(mailbox.is_keyed) >= MAILBOX_BYTES;
         if full || by_sender >= (bounds.texts / 4).max(1) { Err(BOX_FULL) } else { Ok(()) }
     }
 
@@ -328,7 +324,7 @@ impl Mailboxes {
     pub(super) fn post(&mut self, slot: Slot, letter: Letter) -> Option<u64> {
         let mailbox = self.directory.get_mut(slot)?;
         self.letters += 1;
-        self.bytes += letter.cost();
+        *self.memory.of_mut(mailbox.is_keyed) += letter.cost();
         mailbox.add(letter);
         Some(mailbox.last())
     }
@@ -349,18 +345,17 @@ impl Mailboxes {
         if let Letter::Key(key) = letter {
             mailbox.keys.remove(key);
             let told = Letter::Told { key: core::mem::take(key), push: push.into() };
-            self.bytes += push.len();
+            *self.memory.of_mut(mailbox.is_keyed) += push.len();
             *letter = told;
         }
     }
 
     /// Everything up to this number has arrived at the client; whether that is news.
     pub(super) fn ack(&mut self, slot: Slot, number: u64) -> bool {
-        let Some(gone) = self.directory.get_mut(slot).and_then(|mailbox| mailbox.ack(number)) else {
-            return false;
-        };
+        let Some(mailbox) = self.directory.get_mut(slot) else { return false };
+        let Some(gone) = mailbox.ack(number) else { return false };
         self.letters -= gone.len();
-        self.bytes -= gone.iter().map(Letter::cost).sum::<usize>();
+        *self.memory.of_mut(mailbox.is_keyed) -= gone.iter().map(Letter::cost).sum::<usize>();
         true
     }
 

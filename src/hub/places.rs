@@ -102,6 +102,9 @@ impl Hub {
             Spot::Tcp { id } => {
                 let stream = streams.iter().find(|stream| stream.id == id)?;
                 self.streams.id(stream.conn)?;
+                if self.settings.keys.has(code) {
+                    self.streams.prove(stream.conn);
+                }
                 (Target::Tcp(stream.conn), stream.from)
             }
             Spot::Udp { to, .. } if !self.settings.answers(to.ip()) => return None,
@@ -123,14 +126,14 @@ impl Hub {
             return None;
         }
         let Joined::New(place) = self.clients.join(now, code, target, absent.end) else { return None };
-        let client = self.clients.get_mut(place)?;
-        (client.id, client.session) = (absent.id, session);
+        self.clients.give_to(place, session);
+        self.clients.get_mut(place)?.id = absent.id;
         for pattern in &absent.watches {
             self.watches.watch(place, pattern, usize::MAX);
         }
         self.wake_place(place);
         if absent.boxed
-            && let Some(mailbox) = self.join_mailbox(now, place, from.ip())
+            && let Some(mailbox) = self.join_mailbox(now, place, self.settings.source(from.ip()))
         {
             self.advance(now, mailbox, out);
         }

@@ -4,9 +4,9 @@ use super::actions::{Action, Actions, Target};
 use super::asks::{Question, Tagged};
 use super::change::Change;
 use super::journal::Mark;
+use super::sessions::TOO_MUCH;
 use super::timers::Due;
 use super::{Asker, Hub};
-use crate::limits::RECORDED_BYTES;
 use crate::moment::Moment;
 use crate::names::{Code, Ticket};
 use crate::proof::{Proof, Way};
@@ -23,10 +23,12 @@ impl Hub {
         out: &mut Actions,
     ) -> Result<(), Refusal> {
         let from = self.own_code(asker)?.as_str().to_owned();
-        if self.sessions.bytes() > RECORDED_BYTES {
-            return Err(TOO_MUCH_RECORDED);
+        // An answer may be long, and is remembered.
+        if self.sessions.is_full(asker.session.is_some()) {
+            return Err(TOO_MUCH);
         }
-        let number = self.asks.open(asker.target, asker.from, end, code)?;
+        let source = self.source(asker);
+        let number = self.asks.open(asker.target, source, end, code)?;
         let ticket = self.asks.get(number).map_or_else(String::new, |question| question.ticket().to_owned());
         let delivered = self.deliver(asker.now, &from, code, out, |bytes, from| {
             push::question(bytes, &ticket, from, text);
@@ -150,6 +152,4 @@ impl Hub {
 const NO_SUCH_TICKET: Refusal =
     Refusal::new(ErrorName::NoSuchTicket, "no such question waits for your answer, it may be too late");
 pub(super) const TIMEOUT: Refusal = Refusal::new(ErrorName::Timeout, "the client did not answer in time");
-const TOO_MUCH_RECORDED: Refusal =
-    Refusal::new(ErrorName::Busy, "too many long answers are remembered, ask again later");
 const STOPPING: Refusal = Refusal::new(ErrorName::Stopping, "the hub stops, ask again");

@@ -24,16 +24,16 @@ impl Hub {
     ) -> Result<(), Refusal> {
         match *command {
             Command::Inc { key, by } => {
-                let sum = self.values.add(key, by, asker.address(), self.bounds())?;
+                let sum = self.values.add(key, by, self.source(asker), self.bounds())?;
                 self.counted(asker.now, key, sum, body, out);
             }
             Command::Dec { key, by } => {
-                let rest = self.values.take(key, by, asker.address(), self.bounds())?;
+                let rest = self.values.take(key, by, self.source(asker), self.bounds())?;
                 self.counted(asker.now, key, rest, body, out);
             }
             Command::Get { key } => self.values.get(key, body)?,
             Command::Set { key, text } => {
-                self.values.set(key, text, asker.address(), self.bounds())?;
+                self.values.set(key, text, self.source(asker), self.bounds())?;
                 body.extend_from_slice(b"set");
                 self.note_value(asker.now, key);
                 self.changed(asker.now, key, out, |bytes| push::value(bytes, key.as_str(), text));
@@ -182,10 +182,18 @@ impl Hub {
         body: &mut Vec<u8>,
         out: &mut Actions,
     ) -> Result<(), Refusal> {
-        self.clients.check(asker.now, code, asker.target.peer(), self.settings.clients_limit)?;
+        let limit = match asker.session {
+            Some(_) => self.settings.clients_limit,
+            // Codes that have a secret always find a place.
+            None => self.settings.clients_limit.saturating_sub(self.clients.missing(&self.settings.keys)),
+        };
+        self.clients.check(asker.now, code, asker.target.peer(), limit)?;
         match self.mailboxes.find(code) {
             Some(_) if !ack => return Err(HAS_MAILBOX),
-            None if ack => self.mailboxes.check(asker.address(), self.mailbox_bounds())?,
+            None if ack => {
+                let opener = (self.source(asker), self.settings.keys.has(code));
+                self.mailboxes.check(opener, self.mailbox_bounds())?;
+            }
             Some(_) | None => {}
         }
         if let Some(session) = asker.session {
@@ -239,10 +247,8 @@ impl Hub {
             body.push(before);
             body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         }
-        if let Some(client) = self.clients.get_mut(place) {
-            client.session = asker.session;
-        }
-        let mailbox = if ack { self.join_mailbox(asker.now, place, asker.address()) } else { None };
+        self.clients.give_to(place, asker.session);
+        let mailbox = if ack { self.join_mailbox(asker.now, place, self.source(asker)) } else { None };
         if let Some(session) = asker.session {
             self.note_joining(session, mailbox);
         }

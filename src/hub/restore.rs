@@ -121,6 +121,7 @@ impl Hub {
                 if self.mailboxes.find(code).is_some() {
                     return None;
                 }
+                let opener = (opener, self.settings.keys.has(code));
                 known.mailboxes.insert(id, self.mailboxes.open(code, id, name.as_str(), opener, left));
             }
             Change::MailboxGone { id } => {

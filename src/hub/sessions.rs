@@ -2,94 +2,23 @@
 
 mod keyed;
 mod recorded;
+mod session;
 
 use core::net::IpAddr;
 use core::time::Duration;
 
 use super::change::Change;
 use super::directory::{Directory, Slot};
+use super::memory::Memory;
 use super::tally::Tally;
-use crate::limits::{KEYED_LINGER, SESSION_LINGER, SESSION_WINDOW};
+use crate::limits::{RECORDED_BYTES, SESSION_WINDOW};
 use crate::moment::Moment;
 use crate::names::{Code, Session as Name};
 use crate::wire::{ErrorName, Kind, Number, Refusal, Tag};
 
 pub(super) use keyed::{Joining, Keyed, Life, Origin};
 use recorded::Recorded;
-
-/// What was done under one number.
-#[derive(Clone, Debug)]
-struct Record {
-    number: Number,
-    fingerprint: u64,
-    outcome: Recorded,
-}
-
-/// One client's run.
-#[derive(Debug)]
-struct Session {
-    /// Its number in the state.
-    id: u64,
-    /// The last batch with a change of it.
-    batch: u64,
-    opener: IpAddr,
-    /// The highest number so far that changed something, or the client's place. Others leave nothing behind.
-    highest: u64,
-    /// The last numbers' records, each at its number modulo the window.
-    window: Vec<Option<Record>>,
-    /// The highest JOIN, BYE, WATCH or UNWATCH done, and its line.
-    place: Option<(Number, u64)>,
-    /// Whether another session has since joined under this one's code.
-    superseded: bool,
-    /// The code it last joined under.
-    claimed: Option<Box<str>>,
-    touched: Moment,
-    /// Whether its client has said BYE, and nothing new since.
-    bye: bool,
-    /// When it is to be asked whether it has ended.
-    due: Option<Moment>,
-    /// What only a session has whose code has a secret.
-    keyed: Option<Box<Keyed>>,
-}
-
-impl Session {
-    fn new(id: u64, opener: IpAddr, touched: Moment) -> Self {
-        Self {
-            id,
-            batch: 0,
-            opener,
-            highest: 0,
-            window: Vec::new(),
-            place: None,
-            superseded: false,
-            claimed: None,
-            touched,
-            bye: false,
-            due: None,
-            keyed: None,
-        }
-    }
-
-    fn index(number: Number) -> usize {
-        // The remainder is below the window's length, which fits any usize.
-        usize::try_from(number.get() % SESSION_WINDOW).unwrap_or_default()
-    }
-
-    fn record(&self, number: Number) -> Option<&Record> {
-        let record = self.window.get(Self::index(number))?.as_ref()?;
-        (record.number == number).then_some(record)
-    }
-
-    fn ends(&self, idle: Duration) -> Moment {
-        self.touched
-            + match (&self.keyed, self.bye) {
-                (Some(_), true) => KEYED_LINGER,
-                (Some(_), false) => KEYED_LINGER.max(idle),
-                (None, true) => SESSION_LINGER.min(idle),
-                (None, false) => idle,
-            }
-    }
-}
+use session::{Record, Session};
 
 /// What to do with a tagged request.
 #[derive(Debug, PartialEq, Eq)]
@@ -98,28 +27,32 @@ pub(super) enum Verdict<'a> {
     Do,
     /// It was done: this was the outcome.
     Done(&'a [u8]),
+    /// It was refused, for good.
+    Refused(Refusal),
     /// It was done, and asked this question, which is still open.
     Asked(u64),
 }
 
-/// Bounds on what is remembered.
+/// Bounds on the sessions of those who have no secret, and once more on those of all others: nobody else takes their room.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// Sessions in all.
     pub(super) sessions: usize,
-    /// Sessions that one source address may open.
-    pub(super) per_address: usize,
+    /// Sessions that one source address may open, or one code.
+    pub(super) per_owner: usize,
 }
 
 /// All sessions.
 #[derive(Debug)]
 pub(super) struct Sessions {
     directory: Directory<Session>,
+    /// How many those have opened who have no secret.
     openers: Tally,
+    /// How many there are for each code that has one.
+    keyed: Tally<Box<str>>,
     /// Which session last joined under a code.
     claims: Directory<Slot>,
-    /// Memory of long replies, in bytes.
-    bytes: usize,
+    memory: Memory,
 }
 
 impl Sessions {
@@ -127,8 +60,9 @@ impl Sessions {
         Self {
             directory: Directory::new(seed),
             openers: Tally::new(seed),
+            keyed: Tally::new(seed),
             claims: Directory::new(seed),
-            bytes: 0,
+            memory: Memory::default(),
         }
     }
 
@@ -136,12 +70,13 @@ impl Sessions {
         self.directory.len()
     }
 
-    /// The tag's session, opened if this is its number 1; says whether it was opened now.
+    /// The tag's session, opened if this is its number 1; says whether it was opened now. Who has proved a code's secret
+    /// opens it for that code.
     pub(super) fn find_or_open(
         &mut self,
         now: Moment,
         tag: &Tag<'_>,
-        opener: IpAddr,
+        opener: (IpAddr, Option<Code<'_>>),
         bounds: Bounds,
         new_id: impl FnOnce() -> Result<u64, Refusal>,
     ) -> Result<(Slot, bool), Refusal> {
@@ -152,10 +87,16 @@ impl Sessions {
             return Err(UNOPENED);
         }
         let id = new_id()?;
-        if self.directory.len() >= bounds.sessions || !self.openers.add(opener, bounds.per_address) {
+        let (source, code) = opener;
+        let (all, own) = match code {
+            Some(code) => (self.keyed.total(), self.keyed.get(code.as_str())),
+            None => (self.openers.total(), self.openers.get(&source)),
+        };
+        if all >= bounds.sessions || own >= bounds.per_owner {
             return Err(TOO_MANY);
         }
-        let session = Session::new(id, opener, now);
+        self.openers.add(source, usize::MAX);
+        let session = Session::new(id, source, now);
         Ok((self.directory.insert(tag.session.as_str(), session).0, true))
     }
 
@@ -168,6 +109,7 @@ impl Sessions {
     ) -> Result<Verdict<'_>, Refusal> {
         let (number, kind, fingerprint) = request;
         let Some(session) = self.directory.get_mut(slot) else { return Err(UNOPENED) };
+        let is_full = self.memory.of(session.keyed.is_some()) >= RECORDED_BYTES;
         // A proved line was seen to before.
         if session.keyed.is_none() {
             session.touched = now;
@@ -180,10 +122,10 @@ impl Sessions {
             session.bye = false;
         }
         if let Some(record) = session.record(number) {
-            return match record.outcome {
-                _ if record.fingerprint != fingerprint => Err(REUSED),
-                Recorded::Asked(question) => Ok(Verdict::Asked(question)),
-                Recorded::Short(..) | Recorded::Long(_) => Ok(Verdict::Done(record.outcome.as_bytes())),
+            return if record.fingerprint == fingerprint {
+                Ok(record.outcome.verdict())
+            } else {
+                Err(REUSED)
             };
         }
         match session.place {
@@ -195,6 +137,10 @@ impl Sessions {
             }
             // After BYE nothing is new: what was recorded on its way cannot be played to the hub later.
             Some((place, _)) if is_over && place != number => Err(UNOPENED),
+            // What would be done could not be remembered.
+            Some(_) | None if kind == Kind::Change && is_full && session.needs_memory(number) => {
+                Err(TOO_MUCH)
+            }
             Some(_) | None => Ok(Verdict::Do),
         }
     }
@@ -205,6 +151,11 @@ impl Sessions {
         self.put(slot, Record { number, fingerprint, outcome: Recorded::new(outcome) })
     }
 
+    /// Records that something was refused for good.
+    pub(super) fn record_refused(&mut self, slot: Slot, number: Number, fingerprint: u64, refusal: Refusal) {
+        self.put(slot, Record { number, fingerprint, outcome: Recorded::refused(refusal) });
+    }
+
     /// Records that a question was asked; its outcome is recorded once there is one.
     pub(super) fn record_asked(&mut self, slot: Slot, number: Number, fingerprint: u64, question: u64) {
         self.put(slot, Record { number, fingerprint, outcome: Recorded::Asked(question) });
@@ -213,15 +164,18 @@ impl Sessions {
     fn put(&mut self, slot: Slot, record: Record) -> bool {
         let Some(session) = self.directory.get_mut(slot) else { return false };
         session.highest = session.highest.max(record.number.get());
+        let memory = self.memory.of_mut(session.keyed.is_some());
         let index = Session::index(record.number);
         if session.window.len() <= index {
+            let before = session.window.capacity();
             session.window.resize(index + 1, None);
+            *memory += (session.window.capacity() - before) * size_of::<Option<Record>>();
         }
         let Some(place) = session.window.get_mut(index) else { return false };
         let is_newest = place.as_ref().is_none_or(|held| held.number <= record.number);
         if is_newest {
-            self.bytes += record.outcome.cost();
-            self.bytes -= place.replace(record).map_or(0, |held| held.outcome.cost());
+            *memory += record.outcome.cost();
+            *memory -= place.replace(record).map_or(0, |held| held.outcome.cost());
         }
         is_newest
     }
@@ -248,9 +202,9 @@ impl Sessions {
         }
     }
 
-    /// Memory that long replies take, in bytes.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// Whether no more may be remembered, for those who have a secret or for all others.
+    pub(super) fn is_full(&self, is_keyed: bool) -> bool {
+        self.memory.of(is_keyed) >= RECORDED_BYTES
     }
 
     /// All sessions.
@@ -347,8 +301,11 @@ impl Sessions {
     pub(super) fn forget(&mut self, slot: Slot) -> Option<u64> {
         self.give_up_claim(slot);
         let (_, session) = self.directory.remove(slot)?;
-        self.bytes -= session.window.iter().flatten().map(|held| held.outcome.cost()).sum::<usize>();
-        self.openers.remove(session.opener);
+        *self.memory.of_mut(session.keyed.is_some()) -= session.memory();
+        match &session.keyed {
+            Some(keyed) => self.keyed.remove(&*keyed.code),
+            None => self.openers.remove(&session.opener),
+        }
         Some(session.id)
     }
 
@@ -368,6 +325,7 @@ pub(super) fn fingerprint(line: &[u8]) -> u64 {
 pub(super) const UNOPENED: Refusal =
     Refusal::new(ErrorName::Unopened, "no such session, begin a new one with number 1");
 const TOO_MANY: Refusal = Refusal::new(ErrorName::Busy, "too many sessions are open, try again later");
+pub(super) const TOO_MUCH: Refusal = Refusal::new(ErrorName::Busy, "too much is remembered, try again later");
 const STALE: Refusal = Refusal::new(ErrorName::Stale, "64 or more below the newest number, not done now");
 const STALE_PLACE: Refusal =
     Refusal::new(ErrorName::Stale, "a later request has taken its place, not done now");
@@ -376,15 +334,22 @@ pub(super) const REUSED: Refusal = Refusal::new(ErrorName::Reused, "this number 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SESSION_LINGER;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::net::Ipv4Addr;
 
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    const BOUNDS: Bounds = Bounds { sessions: 3, per_address: 2 };
+    const BOUNDS: Bounds = Bounds { sessions: 3, per_owner: 2 };
 
     fn open(sessions: &mut Sessions, line: &str, from: IpAddr) -> Result<(Slot, bool), Refusal> {
-        sessions.find_or_open(Moment::ZERO, &Tag::split(line.as_bytes()).unwrap().0, from, BOUNDS, || Ok(1))
+        sessions.find_or_open(
+            Moment::ZERO,
+            &Tag::split(line.as_bytes()).unwrap().0,
+            (from, None),
+            BOUNDS,
+            || Ok(1),
+        )
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What an operator decides about the hub, as plain data.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 use core::num::NonZeroU32;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -114,6 +114,19 @@ impl Settings {
         // A network that holds every address says nothing about any.
         always || self.attached.iter().any(|network| network.prefix_len() > 0 && network.contains(&address))
     }
+
+    /// Whom an address is counted for, where each has a share: the address itself, or outside the local networks, where
+    /// one customer has a whole network of IPv6, that network.
+    #[must_use]
+    pub fn source(&self, address: IpAddr) -> IpAddr {
+        match address {
+            IpAddr::V6(v6) if v6.to_ipv4_mapped().is_none() && !self.is_local(address) => {
+                let host_bits = Ipv6Addr::BITS - limits::SOURCE_PREFIX;
+                IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> host_bits << host_bits))
+            }
+            IpAddr::V4(_) | IpAddr::V6(_) => address,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -157,6 +170,33 @@ impl Default for Settings {
             guests: None,
             keys: Keys::default(),
             keys_required: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outside_a_network_of_ipv6_is_one_source_and_on_the_lan_each_address() {
+        let attached = vec!["2001:db8:5::/64".parse().unwrap()];
+        let settings = Settings { attached, ..Settings::default() };
+        for (address, source) in [
+            ("2001:db8:7:1:a:b:c:d", "2001:db8:7:1::"),
+            ("2001:db8:7:2::1", "2001:db8:7:2::"),
+            ("2001:db8:5::1", "2001:db8:5::1"),
+            ("fe80::1", "fe80::1"),
+            ("fd00::1", "fd00::1"),
+            ("::1", "::1"),
+            ("::ffff:192.0.2.1", "::ffff:192.0.2.1"),
+            ("192.0.2.1", "192.0.2.1"),
+        ] {
+            assert_eq!(
+                settings.source(address.parse().unwrap()),
+                source.parse::<IpAddr>().unwrap(),
+                "{address}"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 mod deadlines;
 mod room;
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::ops::ControlFlow;
 
 use super::actions::{Action, Actions, Conn, Event, Target};
@@ -21,6 +21,8 @@ pub(super) struct Connection {
     /// What it is called in what is kept.
     id: u64,
     from: SocketAddr,
+    /// Whom it is counted for.
+    source: IpAddr,
     stream: Stream,
     /// What the stream held when it was last put back.
     rest: Rest,
@@ -38,11 +40,12 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn new(now: Moment, id: u64, from: SocketAddr) -> Self {
+    fn new(now: Moment, id: u64, from: SocketAddr, source: IpAddr) -> Self {
         let (stream, rest) = (Stream::default(), Rest::Nothing);
         Self {
             id,
             from,
+            source,
             stream,
             rest,
             opened: now,
@@ -62,7 +65,10 @@ impl Connection {
 pub(super) struct Streams {
     connections: Vec<Option<Connection>>,
     addresses: Tally,
-    silent: room::Silent,
+    /// Those that have never completed a line.
+    silent: room::Queue,
+    /// Those on which no secret was proved.
+    unproved: room::Queue,
     /// Whether somebody asks for the next.
     watched: bool,
     /// Those whose unfinished lines have changed.
@@ -74,7 +80,8 @@ impl Streams {
         Self {
             connections: Vec::new(),
             addresses: Tally::new(seed),
-            silent: room::Silent::default(),
+            silent: room::Queue::default(),
+            unproved: room::Queue::default(),
             watched: false,
             changed: Vec::new(),
         }
@@ -95,9 +102,11 @@ impl Streams {
 
     fn insert(&mut self, conn: Conn, connection: Connection) {
         let index = conn.0 as usize;
+        self.addresses.add(connection.source, usize::MAX);
         if !connection.has_spoken {
-            self.silent.insert(conn, connection.from.ip(), connection.opened);
+            self.silent.insert(conn, connection.source, connection.opened);
         }
+        self.unproved.insert(conn, connection.source, connection.opened);
         if self.connections.len() <= index {
             self.connections.resize_with(index + 1, || None);
         }
@@ -108,9 +117,17 @@ impl Streams {
 
     fn remove(&mut self, conn: Conn) -> Option<Connection> {
         let connection = self.connections.get_mut(conn.0 as usize)?.take()?;
-        self.addresses.remove(connection.from.ip());
-        self.silent.remove(conn, connection.from.ip(), connection.opened);
+        self.addresses.remove(&connection.source);
+        self.silent.remove(conn, connection.source, connection.opened);
+        self.unproved.remove(conn, connection.source, connection.opened);
         Some(connection)
+    }
+
+    /// Notes that somebody on a connection has proved a secret.
+    pub(super) fn prove(&mut self, conn: Conn) {
+        if let Some(connection) = self.connections.get(conn.0 as usize).and_then(Option::as_ref) {
+            self.unproved.remove(conn, connection.source, connection.opened);
+        }
     }
 }
 
@@ -130,13 +147,13 @@ impl Hub {
             out.list.push(Action::Close(conn));
             return;
         }
-        if !self.has_room(now, from.ip(), out) {
+        let source = self.settings.source(from.ip());
+        if !self.has_room(now, source, out) {
             self.turn_away(out, conn, Refusal::new(ErrorName::Full, "too many connections, try later"));
             out.list.push(Action::Close(conn));
             return;
         }
-        self.streams.addresses.add(from.ip(), usize::MAX);
-        self.streams.insert(conn, Connection::new(now, id, from));
+        self.streams.insert(conn, Connection::new(now, id, from, source));
         self.wake_stream(conn);
         if !self.settings.text_greeting.is_empty() {
             let greeting = [self.settings.text_greeting.as_bytes(), End::Lf.as_bytes()].concat();
@@ -147,9 +164,9 @@ impl Hub {
     /// A connection that outlived the hub before is here again; nobody is thrown out, even where a limit is now lower.
     pub(super) fn reopened(&mut self, now: Moment, resumed: &Resumed<'_>) {
         let &Resumed { conn, id, from, stream } = resumed;
-        self.streams.addresses.add(from.ip(), usize::MAX);
+        let source = self.settings.source(from.ip());
         // What it has said before is not known; it is not held against it.
-        self.streams.insert(conn, Connection { has_spoken: true, ..Connection::new(now, id, from) });
+        self.streams.insert(conn, Connection { has_spoken: true, ..Connection::new(now, id, from, source) });
         self.wake_stream(conn);
         let stream = Stream::read(stream, self.settings.max_message_bytes);
         self.resume_stream(now, conn, stream);
@@ -287,7 +304,7 @@ impl Hub {
         if lines > 0 && !core::mem::replace(&mut connection.has_spoken, true) {
             connection.began = None;
             self.timers.reset(&mut connection.first_due, None, Due::FirstLine(conn));
-            self.streams.silent.remove(conn, from.ip(), connection.opened);
+            self.streams.silent.remove(conn, connection.source, connection.opened);
         }
     }
 

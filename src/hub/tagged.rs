@@ -38,12 +38,16 @@ impl Hub {
             Ok(Verdict::Do) if tag.number == Number::FIRST && !is_kept && self.journal.is_failing() => {
                 return reply.complete(replies, Err(DISK));
             }
-            Ok(Verdict::Done(_)) | Err(_) if !is_kept && self.journal.is_failing() => {
+            Ok(Verdict::Done(_) | Verdict::Refused(_)) | Err(_) if !is_kept && self.journal.is_failing() => {
                 return reply.complete(replies, Err(DISK));
             }
             Ok(Verdict::Do) => {}
             Ok(Verdict::Done(outcome)) => {
                 reply.replay(replies, outcome);
+                return self.hold_unless(is_kept);
+            }
+            Ok(Verdict::Refused(refusal)) => {
+                reply.complete(replies, Err(refusal));
                 return self.hold_unless(is_kept);
             }
             Ok(Verdict::Asked(question)) => {
@@ -74,7 +78,7 @@ impl Hub {
             (Kind::Read, _) | (Kind::Place, Err(_)) => {}
             (Kind::Change, Err(refusal)) if refusal.name.is_no_answer() => {}
             (Kind::Change, _) => {
-                self.record(asker, session, tag, print, reply.outcome(replies));
+                self.record(asker, session, (tag, print), outcome, reply.outcome(replies));
             }
         }
         let is_kept = self.journal.is_committed(self.sessions.batch(session));
@@ -88,7 +92,15 @@ impl Hub {
     }
 
     /// Records what a change came to; of a question, that it was asked, which is kept as if nobody had answered.
-    fn record(&mut self, asker: &Asker, slot: Slot, tag: &Tag<'_>, line: u64, outcome: &[u8]) {
+    fn record(
+        &mut self,
+        asker: &Asker,
+        slot: Slot,
+        request: (&Tag<'_>, u64),
+        result: Result<(), Refusal>,
+        outcome: &[u8],
+    ) {
+        let (tag, line) = request;
         let Some(id) = self.sessions.id(slot) else { return };
         let (session, number) = (id, tag.number.get());
         if let Some(question) = asker.asked {
@@ -109,7 +121,10 @@ impl Hub {
             }
         } else {
             self.journal.note(asker.now, &Change::Reply { session, number, line, outcome });
-            self.sessions.record(slot, tag.number, line, outcome);
+            match result {
+                Ok(()) => drop(self.sessions.record(slot, tag.number, line, outcome)),
+                Err(refusal) => self.sessions.record_refused(slot, tag.number, line, refusal),
+            }
         }
         self.sessions.changes(slot, self.journal.batch());
         self.counters.kept += 1;
@@ -120,19 +135,25 @@ impl Hub {
         match asker.session {
             Some(session) => Ok(session),
             None if tag.mac.is_some() => Err(NO_KEYS),
-            None => self.open_session(asker, tag).map(|(session, _)| session),
+            None => self.open_session(asker, tag, None).map(|(session, _)| session),
         }
     }
 
-    /// The tag's session, and whether it was opened now.
-    pub(super) fn open_session(&mut self, asker: &Asker, tag: &Tag<'_>) -> Result<(Slot, bool), Refusal> {
+    /// The tag's session, and whether it was opened now; for a code, if its secret is proved.
+    pub(super) fn open_session(
+        &mut self,
+        asker: &Asker,
+        tag: &Tag<'_>,
+        code: Option<Code<'_>>,
+    ) -> Result<(Slot, bool), Refusal> {
         let bounds = sessions::Bounds {
             sessions: self.settings.sessions,
-            per_address: self.settings.sessions_per_address,
+            per_owner: self.settings.sessions_per_address,
         };
+        let by = (self.source(asker), code);
         let journal = &mut self.journal;
         let new_id = || journal.refusal().map_or_else(|| Ok(journal.new_id()), Err);
-        let opened = self.sessions.find_or_open(asker.now, tag, asker.address(), bounds, new_id)?;
+        let opened = self.sessions.find_or_open(asker.now, tag, by, bounds, new_id)?;
         let (session, is_new) = opened;
         if is_new {
             self.wake_session(session);

@@ -1,25 +1,27 @@
-//! How many of something each source address has, so that no one address takes all of it.
+//! How many of something each source address, or code, has, so that no one of them takes all of it.
 
+use core::borrow::Borrow;
+use core::hash::Hash;
 use core::net::IpAddr;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-/// A count for each address that has any.
+/// A count for each owner that has any.
 #[derive(Debug)]
-pub(super) struct Tally {
-    counts: HashMap<IpAddr, usize, FixedState>,
+pub(super) struct Tally<K = IpAddr> {
+    counts: HashMap<K, usize, FixedState>,
     total: usize,
 }
 
-impl Tally {
+impl<K: Eq + Hash> Tally<K> {
     pub(super) fn new(seed: u64) -> Self {
         Self { counts: HashMap::with_hasher(FixedState::with_seed(seed)), total: 0 }
     }
 
-    /// Counts one more, unless the address has `limit` already; says whether it did.
-    pub(super) fn add(&mut self, address: IpAddr, limit: usize) -> bool {
-        let count = self.counts.entry(address).or_insert(0);
+    /// Counts one more, unless the owner has `limit` already; says whether it did.
+    pub(super) fn add(&mut self, owner: K, limit: usize) -> bool {
+        let count = self.counts.entry(owner).or_insert(0);
         if *count >= limit {
             return false;
         }
@@ -28,18 +30,24 @@ impl Tally {
         true
     }
 
-    /// How many an address has.
-    pub(super) fn get(&self, address: IpAddr) -> usize {
-        self.counts.get(&address).copied().unwrap_or_default()
+    /// How many an owner has.
+    pub(super) fn get<Q: Eq + Hash + ?Sized>(&self, owner: &Q) -> usize
+    where
+        K: Borrow<Q>,
+    {
+        self.counts.get(owner).copied().unwrap_or_default()
     }
 
     /// Counts one less.
-    pub(super) fn remove(&mut self, address: IpAddr) {
-        if let Some(count) = self.counts.get_mut(&address) {
+    pub(super) fn remove<Q: Eq + Hash + ?Sized>(&mut self, owner: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        if let Some(count) = self.counts.get_mut(owner) {
             *count -= 1;
             self.total -= 1;
             if *count == 0 {
-                self.counts.remove(&address);
+                self.counts.remove(owner);
             }
         }
     }

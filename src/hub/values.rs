@@ -174,7 +174,7 @@ impl Values {
         let slot = self.directory.find(key.as_str()).ok_or(NO_SUCH_KEY)?;
         if let Some((name, value)) = self.directory.remove(slot) {
             self.bytes -= name.len() + value.content.cost() + OVERHEAD_BYTES;
-            self.makers.remove(value.maker);
+            self.makers.remove(&value.maker);
         }
         Ok(())
     }

@@ -281,7 +281,7 @@ fn a_join_that_was_refused_moves_a_session_once() {
     let mut place = Place::with(settings);
     let ann = place.join(1, "ann", ANN, "sess-ann", "");
     place.world.pass(6 * MINUTE);
-    place.ask(99, "JOIN carl");
+    place.join(99, "bob", BOB, "sess-bob", "");
     let mut ann = ann;
     let join = |place: &mut Place, ann: &mut Person, n: u8| {
         let fresh = nonce(&place.ask(n, "JOIN ann")[0]);

@@ -90,10 +90,18 @@ impl Sessions {
         self.directory.get_mut(slot)?.keyed.as_deref_mut()
     }
 
+    /// Makes a session a keyed one, which counts for its code from then on.
     pub(in super::super) fn set_keyed(&mut self, slot: Slot, keyed: Keyed) {
-        if let Some(session) = self.directory.get_mut(slot) {
-            session.keyed = Some(keyed.into());
+        let Some(session) = self.directory.get_mut(slot) else { return };
+        let memory = session.memory();
+        *self.memory.of_mut(session.keyed.is_some()) -= memory;
+        match &session.keyed {
+            Some(before) => self.keyed.remove(&*before.code),
+            None => self.openers.remove(&session.opener),
         }
+        self.keyed.add(keyed.code.clone(), usize::MAX);
+        session.keyed = Some(keyed.into());
+        *self.memory.of_mut(session.keyed.is_some()) += memory;
     }
 
     /// The name of a session.

@@ -1,5 +1,8 @@
 //! The outcome of a request as a session remembers it.
 
+use super::Verdict;
+use crate::wire::{ErrorName, Refusal};
+
 /// Recorded replies up to this length need no memory of their own; counters and `sent` are far shorter.
 const INLINE_BYTES: usize = 22;
 
@@ -8,6 +11,8 @@ const INLINE_BYTES: usize = 22;
 pub(super) enum Recorded {
     Short(u8, [u8; INLINE_BYTES]),
     Long(Box<[u8]>),
+    /// A refusal, in the hub's own words.
+    Refused(ErrorName, &'static str),
     /// A question that is still open, by the hub's number for it.
     Asked(u64),
 }
@@ -24,19 +29,27 @@ impl Recorded {
         }
     }
 
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        Self::Refused(refusal.name, refusal.why)
+    }
+
     /// Memory of its own, in bytes.
     pub(super) fn cost(&self) -> usize {
         match self {
             Self::Long(bytes) => bytes.len(),
-            Self::Short(..) | Self::Asked(_) => 0,
+            Self::Short(..) | Self::Refused(..) | Self::Asked(_) => 0,
         }
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Short(length, bytes) => bytes.get(..usize::from(*length)).unwrap_or_default(),
-            Self::Long(bytes) => bytes,
-            Self::Asked(_) => &[],
+    /// What is to be said again.
+    pub(super) fn verdict(&self) -> Verdict<'_> {
+        match *self {
+            Self::Short(length, ref bytes) => {
+                Verdict::Done(bytes.get(..usize::from(length)).unwrap_or_default())
+            }
+            Self::Long(ref bytes) => Verdict::Done(bytes),
+            Self::Refused(name, why) => Verdict::Refused(Refusal::new(name, why)),
+            Self::Asked(question) => Verdict::Asked(question),
         }
     }
 }
