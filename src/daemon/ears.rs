@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::core::Shared;
 use super::interfaces::View;
 use super::udp;
+use crate::limits::EARS;
 
 /// Everybody on an IPv6 link.
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -53,7 +54,7 @@ pub(super) fn fit(shared: &Shared) {
     }
 }
 
-/// What the hub's sockets on single addresses cannot hear themselves.
+/// What the hub's sockets on single addresses cannot hear themselves, [`EARS`] at most.
 fn wanted(view: &View, single: &[(u16, SocketAddr)]) -> Vec<Ear> {
     let mut wanted = Vec::new();
     for &(socket, address) in single {
@@ -76,6 +77,7 @@ fn wanted(view: &View, single: &[(u16, SocketAddr)]) -> Vec<Ear> {
     }
     wanted.sort_unstable();
     wanted.dedup();
+    wanted.truncate(EARS);
     wanted
 }
 
@@ -120,5 +122,13 @@ mod tests {
             [ear("10.0.2.255:7", 0, 3), ear("255.255.255.255:7", 0, 3), ear("[ff02::1%2]:8", 1, 2)]
         );
         assert_eq!(ears(&[(0, "127.0.0.1:7"), (1, "192.0.2.1:7"), (2, "[::1]:7")]), [], "not on any network");
+
+        let many =
+            |count: u16| (0..count).map(|port| (port, SocketAddr::from(([10, 0, 1, 1], port)))).collect();
+        let counts = [EARS / 2 - 1, EARS / 2, EARS / 2 + 1].map(|count| {
+            let single: Vec<(u16, SocketAddr)> = many(u16::try_from(count).unwrap());
+            wanted(&view, &single).len()
+        });
+        assert_eq!(counts, [EARS - 2, EARS, EARS]);
     }
 }
