@@ -8,6 +8,7 @@ mod broadcast;
 mod core;
 mod descriptors;
 mod drops;
+mod ears;
 mod files;
 mod handover;
 mod interfaces;

@@ -233,6 +233,10 @@ pub const PATIENT_QUIETS: u32 = 4;
 /// Most sockets of one kind (UDP or TCP): bind addresses times ports.
 pub const SOCKETS: usize = 64;
 
+/// Most sockets that hear questions to everybody for those that listen on single addresses: two for each of these
+/// where each address is on one network.
+pub const EARS: usize = 2 * SOCKETS;
+
 /// Longest name that the hub tells of itself, in bytes: INFO and HERE stay within [`REPLY_BYTES`].
 pub const HUB_NAME_BYTES: usize = 24;
 

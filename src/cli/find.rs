@@ -14,7 +14,7 @@ pub(super) mod hubs;
 mod last;
 mod near;
 pub(super) mod same;
-mod stream;
+pub(super) mod stream;
 pub(super) mod ways;
 
 use std::io::{self, IsTerminal, Write};

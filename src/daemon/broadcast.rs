@@ -26,6 +26,8 @@ pub(super) struct Air {
     view: View,
     /// Where the hub listens.
     bound: Vec<SocketAddr>,
+    /// Whether questions to everybody are to be heard.
+    pub(super) hears: bool,
     /// Where to send, if not wherever there is somebody.
     address: Option<Ipv4Addr>,
     port: u16,
@@ -39,10 +41,16 @@ type Way = (SocketAddrV4, in_pktinfo);
 impl Air {
     fn configure(&mut self, settings: &Broadcast, bound: Vec<SocketAddr>) {
         (self.address, self.port, self.bound) = (settings.address, settings.port, bound);
+        self.hears = settings.discovery;
         if self.socket.is_none() && (settings.shout || settings.announce_every.is_some()) {
             self.socket =
                 open().inspect_err(|error| tracing::warn!("nothing can be broadcast: {error}")).ok();
         }
+    }
+
+    /// The networks around.
+    pub(super) fn view(&self) -> &View {
+        &self.view
     }
 
     /// Where the hub itself could be heard from: its sockets' addresses, and for those that listen everywhere all
@@ -198,12 +206,14 @@ mod tests {
                 outlet(1, [10, 0, 2, 1], [10, 0, 2, 255]),
                 outlet(2, [10, 0, 3, 1], [10, 0, 3, 255]),
             ],
+            links: Vec::new(),
         };
         let bound = bound.iter().map(|bound| bound.parse().unwrap()).collect();
         Air {
             socket: None,
             view,
             bound,
+            hears: false,
             address: address.map(|text| text.parse().unwrap()),
             port: 9,
             ways: Vec::new(),

@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::broadcast::Air;
+use super::ears::Ears;
 use super::journal::EventLog;
 use super::keeper::{Keeper, Names};
 use super::store::{Done, Writer};
@@ -26,6 +27,7 @@ pub(super) struct Core {
     pub(super) udp: Sockets,
     pub(super) streams: Streams,
     pub(super) air: Air,
+    pub(super) ears: Ears,
     /// Keeps connections for the next run, where somebody does.
     pub(super) keeper: Option<Keeper>,
     pub(super) names: Names,
@@ -50,6 +52,7 @@ impl Core {
             udp: Sockets::new(),
             streams: Streams::new(unread_bytes),
             air: Air::default(),
+            ears: Ears::default(),
             keeper: None,
             names: Names::default(),
             actions: Actions::default(),

@@ -15,7 +15,7 @@ use socket2::{SockRef, Type};
 
 use super::bind::{Bound, Kind, Wanted};
 use crate::config::Config;
-use crate::limits::SOCKETS;
+use crate::limits::{EARS, SOCKETS};
 
 /// How long systemd may take to read what it was told last, in milliseconds.
 const BARRIER_MS: u16 = 1000;
@@ -180,7 +180,7 @@ const OTHER_DESCRIPTORS: rlim_t = 64;
 /// Lets this process have as many descriptors as its connections need, as far as the system lets it.
 pub(super) fn raise_limit(config: &Config) {
     // Two for each: one that is closing may linger while another takes its place. (`rlim_t` has 32 bits on armhf.)
-    let needed = 2 * config.limits.tcp_connections as rlim_t + SOCKETS as rlim_t + OTHER_DESCRIPTORS;
+    let needed = 2 * config.limits.tcp_connections as rlim_t + (SOCKETS + EARS) as rlim_t + OTHER_DESCRIPTORS;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if soft < needed && setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard).is_err() || hard < needed {
         tracing::warn!(

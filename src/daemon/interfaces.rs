@@ -1,7 +1,7 @@
 //! The addresses of this machine and the networks that it is on, also as they change.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::core::Shared;
+use super::ears;
 
 /// Where the kernel does not tell of changes, they are looked for this often.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -38,6 +39,8 @@ pub(super) struct View {
     pub(super) attached: Vec<IpNet>,
     /// Where everybody on a network can be reached.
     pub(super) outlets: Vec<Outlet>,
+    /// Its IPv6 addresses that others can reach, each with its interface.
+    pub(super) links: Vec<(u32, Ipv6Addr)>,
 }
 
 /// One way to reach everybody on a network.
@@ -66,6 +69,7 @@ impl View {
             addresses: sorted(interfaces.iter().map(Interface::ip)),
             attached: sorted(interfaces.iter().filter_map(|interface| network(&interface.addr))),
             outlets: sorted(interfaces.iter().filter_map(outlet)),
+            links: sorted(interfaces.iter().filter_map(link)),
         }
     }
 }
@@ -81,6 +85,7 @@ pub(super) async fn watch(shared: Shared) {
     loop {
         // What has changed since the last look, be it before this began, is seen now.
         shared.borrow_mut().look_around(View::now());
+        ears::fit(&shared);
         match &mut news {
             Ok(listening) => {
                 if let Err(error) = listening.wait().await {
@@ -149,6 +154,13 @@ fn outlet(interface: &Interface) -> Option<Outlet> {
     let reaches_many = interface.is_oper_up() && !interface.is_p2p() && !address.is_loopback();
     let everybody = everybody(address).filter(|_| reaches_many)?;
     Some(Outlet { interface: interface.index.unwrap_or_default(), local: address.ip, everybody })
+}
+
+/// An IPv6 address that others can reach, and its interface.
+fn link(interface: &Interface) -> Option<(u32, Ipv6Addr)> {
+    let IfAddr::V6(address) = &interface.addr else { return None };
+    let is_reached = interface.is_oper_up() && !address.is_loopback();
+    interface.index.filter(|_| is_reached).map(|index| (index, address.ip))
 }
 
 /// The broadcast address, as it was set or as it follows from the network: the kernel knows that too.

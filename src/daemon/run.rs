@@ -22,7 +22,7 @@ use super::drops::Drops;
 use super::files::Loaded;
 use super::handover;
 use super::options::{Options, Task, usage};
-use super::{files, interfaces, journal, state, store, systemd, tcp, udp};
+use super::{ears, files, interfaces, journal, state, store, systemd, tcp, udp};
 use crate::config::Config;
 use crate::hub::Summary;
 
@@ -228,6 +228,7 @@ impl Daemon {
             settings.port = served.address.port();
         }
         self.shared.borrow_mut().reconfigure(settings, &self.config.broadcast, bound);
+        ears::fit(&self.shared);
     }
 
     fn log_ports(&self) {

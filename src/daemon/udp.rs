@@ -33,11 +33,43 @@ pub(super) struct Socket {
     /// Whether it listens on all addresses, so that each datagram must tell which it was sent to.
     wildcard: bool,
     is_v4: bool,
+    /// Where only what comes in by one interface counts.
+    interface: Option<u32>,
     /// How many datagrams the kernel had no room for, as it last said; it counts in 32 bits and begins anew.
     dropped: Cell<u32>,
 }
 
 impl Socket {
+    fn new(io: UdpSocket, index: u16) -> io::Result<Self> {
+        let local = io.local_addr()?;
+        let (wildcard, is_v4) = (local.ip().is_unspecified(), local.is_ipv4());
+        if wildcard && is_v4 {
+            setsockopt(&io, sockopt::Ipv4PacketInfo, &true)?;
+        } else if !is_v4 {
+            // Specific sockets need it too: for the interface of link-local peers, and to know multicast.
+            setsockopt(&io, sockopt::Ipv6RecvPacketInfo, &true)?;
+        }
+        // Best effort: without it nobody is told what the kernel has dropped.
+        let _ = setsockopt(&io, sockopt::RxqOvfl, &1);
+        // Writability is not asked for: its edge would wake the hub once more for each reply that is read.
+        #[expect(
+            deprecated,
+            reason = "std's socket keeps its descriptor, and that is all the successor asks; safe code cannot call it"
+        )]
+        let io = AsyncFd::with_interest(io, Interest::READABLE)?;
+        let port = local.port();
+        Ok(Self { io, index, port, wildcard, is_v4, interface: None, dropped: Cell::new(0) })
+    }
+
+    /// One bound to an address of everybody's, which hears for another socket and never speaks.
+    pub(super) fn ear(io: UdpSocket, index: u16, interface: u32) -> io::Result<Self> {
+        if io.local_addr()?.is_ipv4() {
+            setsockopt(&io, sockopt::Ipv4PacketInfo, &true)?;
+        }
+        let socket = Self::new(io, index)?;
+        Ok(Self { wildcard: true, interface: Some(interface), ..socket })
+    }
+
     /// Whether each datagram tells which address it was sent to.
     fn tells_where(&self) -> bool {
         self.wildcard || !self.is_v4
@@ -61,26 +93,9 @@ impl Sockets {
 
     /// Adds a bound socket.
     pub(super) fn add(&mut self, io: UdpSocket) -> io::Result<Rc<Socket>> {
-        let local = io.local_addr()?;
-        let (wildcard, is_v4) = (local.ip().is_unspecified(), local.is_ipv4());
-        if wildcard && is_v4 {
-            setsockopt(&io, sockopt::Ipv4PacketInfo, &true)?;
-        } else if !is_v4 {
-            // Specific sockets need it too: for the interface of link-local peers, and to know multicast.
-            setsockopt(&io, sockopt::Ipv6RecvPacketInfo, &true)?;
-        }
-        // Best effort: without it nobody is told what the kernel has dropped.
-        let _ = setsockopt(&io, sockopt::RxqOvfl, &1);
         let free = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
         let index = u16::try_from(free).map_err(io::Error::other)?;
-        // Writability is not asked for: its edge would wake the hub once more for each reply that is read.
-        #[expect(
-            deprecated,
-            reason = "std's socket keeps its descriptor, and that is all the successor asks; safe code cannot call it"
-        )]
-        let io = AsyncFd::with_interest(io, Interest::READABLE)?;
-        let socket =
-            Rc::new(Socket { io, index, port: local.port(), wildcard, is_v4, dropped: Cell::new(0) });
+        let socket = Rc::new(Socket::new(io, index)?);
         if free == self.slots.len() {
             self.slots.push(None);
         }
@@ -88,6 +103,12 @@ impl Sockets {
             *slot = Some(Rc::clone(&socket));
         }
         Ok(socket)
+    }
+
+    /// The sockets that listen on one address each, by their numbers.
+    pub(super) fn single(&self) -> Vec<(u16, SocketAddr)> {
+        let single = self.slots.iter().flatten().filter(|socket| !socket.wildcard);
+        single.filter_map(|socket| Some((socket.index, socket.io.get_ref().local_addr().ok()?))).collect()
     }
 
     /// Forgets a socket. Who came by it is answered by another of its family.
@@ -243,6 +264,9 @@ impl Core {
             let Some((bytes, address, info)) = message else { continue };
             let Some(from) = address.as_ref().and_then(socket_address) else { continue };
             let Some(bytes) = room.get(..bytes) else { continue };
+            if socket.interface.is_some_and(|only| interface(info.as_ref()) != Some(only)) {
+                continue;
+            }
             let (via, to_many) = via(socket, info.as_ref());
             self.handle(now, Input::Datagram { from, via, to_many, bytes });
             self.perform_if_much();
@@ -280,6 +304,15 @@ fn via(socket: &Socket, info: Option<&ControlMessageOwned>) -> (Via, bool) {
             (via, address.is_multicast())
         }
         _ => (via, false),
+    }
+}
+
+/// By which interface a datagram came in.
+fn interface(info: Option<&ControlMessageOwned>) -> Option<u32> {
+    match info {
+        Some(ControlMessageOwned::Ipv4PacketInfo(info)) => info.ipi_ifindex.try_into().ok(),
+        Some(ControlMessageOwned::Ipv6PacketInfo(info)) => Some(info.ipi6_ifindex),
+        _ => None,
     }
 }
 

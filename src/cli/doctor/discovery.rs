@@ -11,6 +11,7 @@ use crate::cli::exit::Failure;
 use crate::cli::find::asker::{Answer, Asker};
 use crate::cli::find::hubs::{Hub, Hubs};
 use crate::cli::find::same::is_same;
+use crate::cli::find::stream;
 use crate::cli::find::ways::{self, Way, is_up};
 
 const CHECK: &str = "discovery";
@@ -26,8 +27,46 @@ pub(super) fn check_one(hub: SocketAddr, report: &mut Report<'_>) -> Result<Vec<
     let mut asker = Asker::open([Way::Direct(hub)], hub.port(), WAIT)?;
     let answer = asker.next(None)?;
     let trouble = asker.trouble(0).map(ToString::to_string);
+    if answer.is_none() && !stream::ask(&[hub], WAIT).is_empty() {
+        let what = format!(
+            "{} answers over TCP, but not over UDP{}",
+            HubAddress::from(hub),
+            because(trouble.as_deref())
+        );
+        let fix = "if it is told so (`udp = false` in [listen]), clients need --tcp; else its firewall keeps UDP out: \
+                   pigeon doctor on its machine";
+        report.add(&Finding::warn(CHECK, what, fix))?;
+        return Ok(Vec::new());
+    }
     report.add(&judge_direct(hub, answer.as_ref(), trouble.as_deref(), false))?;
     Ok(answer.into_iter().map(|answer| answer.address).collect())
+}
+
+/// Asks a hub of this machine that listens on TCP alone; yields where it answers.
+pub(super) fn check_tcp_only(
+    port: u16,
+    interfaces: &[Interface],
+    report: &mut Report<'_>,
+) -> Result<Vec<SocketAddr>, Failure> {
+    let addresses: Vec<SocketAddr> = direct_ways(port, interfaces).collect();
+    let answers = stream::ask(&addresses, WAIT);
+    report.add(&judge_tcp_only(port, answers.first()))?;
+    Ok(answers.into_iter().map(|answer| answer.address).take(1).collect())
+}
+
+fn judge_tcp_only(port: u16, answer: Option<&Answer>) -> Finding {
+    let Some(answer) = answer else {
+        let what = format!("no address of this machine answers on TCP port {port}");
+        return Finding::fail(CHECK, what, "journalctl -u pigeond -n 20");
+    };
+    let at = HubAddress::from(answer.address);
+    let name = answer.here.as_ref().map(|here| format!(": hub \"{}\"", here.name)).unwrap_or_default();
+    Finding::ok(
+        CHECK,
+        format!(
+            "{at} answers{name}, over TCP alone, so that nobody finds it by broadcast: others need --tcp --hub ADDRESS"
+        ),
+    )
 }
 
 /// Asks in every way; yields where the hubs are.
@@ -74,17 +113,21 @@ pub(super) fn check(
 
 /// The machine itself, its own addresses, then its networks.
 fn every_way(port: u16, interfaces: &[Interface]) -> Vec<Way> {
+    let loopback = |way: &Way| matches!(way, Way::Directed { from, .. } if from.is_loopback());
+    let networks = ways::of_interfaces(interfaces).into_iter().filter(|way| !loopback(way));
+    direct_ways(port, interfaces).map(Way::Direct).chain(networks).collect()
+}
+
+/// The machine itself, by its own addresses.
+fn direct_ways(port: u16, interfaces: &[Interface]) -> impl Iterator<Item = SocketAddr> {
     let loopback =
         [SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
-    let own = interfaces.iter().filter(|interface| is_up(interface)).filter_map(|interface| match &interface
-        .addr
-    {
+    let up = interfaces.iter().filter(|interface| is_up(interface));
+    let own = up.filter_map(move |interface| match &interface.addr {
         IfAddr::V4(address) if !address.is_loopback() => Some(SocketAddr::from((address.ip, port))),
         IfAddr::V4(_) | IfAddr::V6(_) => None,
     });
-    let direct = loopback.into_iter().chain(own.take(OWN)).map(Way::Direct);
-    let loopback = |way: &Way| matches!(way, Way::Directed { from, .. } if from.is_loopback());
-    direct.chain(ways::of_interfaces(interfaces).into_iter().filter(|way| !loopback(way))).collect()
+    loopback.into_iter().chain(own.take(OWN))
 }
 
 /// Where the hub answers at another address of the same machine, that it does not at this one may be meant so.
@@ -198,6 +241,8 @@ mod tests {
         }
         assert_eq!([open.state, shy.state, gone.state], [State::Ok, State::Warn, State::Fail]);
         assert_eq!(gone.what, "10.0.0.1:99 does not answer: Connection refused");
+        let alone = [Some(&answer(here.clone())), None].map(|answer| judge_tcp_only(99, answer).state);
+        assert_eq!(alone, [State::Ok, State::Fail]);
         let way = Way::Everyone { interface: "eth0".to_owned(), from: Ipv4Addr::LOCALHOST };
         let heard = judge_way(&way, Some(&answer(here)), None);
         assert_eq!(heard.what, "255.255.255.255 on eth0: hub \"pi\" at 10.0.0.1:99 answers, 1.2 ms");

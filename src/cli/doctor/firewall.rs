@@ -1,6 +1,7 @@
 //! Whether a packet filter on this machine keeps others from the hub.
 
 use super::finding::{Finding, Report, State};
+use super::port::Serves;
 use super::rules::{Chain, what_drops};
 use super::tool::{Ran, run};
 use super::{iptables, nft};
@@ -9,17 +10,29 @@ use crate::machine::Kind;
 
 const CHECK: &str = "firewall";
 
+/// The programs whose rules `nft` shows less clearly, or not at all; the first two of them for IPv4 and IPv6.
+const OLD: [&str; 4] = ["iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"];
+
 /// Some port of those from which questions are asked: an answer to a broadcast comes there, unknown to the filter.
 const ANSWER_PORT: u16 = 45_000;
 
-pub(super) fn check(port: u16, runs: bool, report: &mut Report<'_>) -> Result<(), Failure> {
-    let ran = [run("nft", &["list", "ruleset"]), run("iptables-save", &[]), run("ip6tables-save", &[])];
-    let findings = if runs { judge(&ran, port) } else { judge_client(&ran, port) };
+pub(super) fn check(port: u16, serves: Option<Serves>, report: &mut Report<'_>) -> Result<(), Failure> {
+    let ran = [
+        run("nft", &["list", "ruleset"]),
+        run("iptables-save", &[]),
+        run("ip6tables-save", &[]),
+        run("iptables-legacy-save", &[]),
+        run("ip6tables-legacy-save", &[]),
+    ];
+    let findings = match serves {
+        Some(serves) => judge(&ran, port, serves.kinds()),
+        None => judge_client(&ran, port),
+    };
     findings.iter().try_for_each(|finding| report.add(finding))
 }
 
-/// From what `nft`, `iptables-save` and `ip6tables-save` told.
-fn judge(ran: &[Ran; 3], port: u16) -> Vec<Finding> {
+/// From what the programs told, in the order of [`OLD`] behind `nft`.
+fn judge(ran: &[Ran; 5], port: u16, kinds: &[Kind]) -> Vec<Finding> {
     if ran.iter().all(|ran| *ran == Ran::Missing) {
         return vec![Finding::skip(CHECK, "neither nft nor iptables-save is here")];
     }
@@ -27,23 +40,26 @@ fn judge(ran: &[Ran; 3], port: u16) -> Vec<Finding> {
         Ran::Ended(true, text) => Some(text.clone()),
         Ran::Ended(false, _) | Ran::Missing | Ran::Stuck => None,
     };
-    let [rules, old, old6] = ran.each_ref().map(text);
-    if rules.is_none() && old.is_none() && old6.is_none() {
+    let [rules, old @ ..] = ran.each_ref().map(text);
+    if rules.is_none() && old.iter().all(Option::is_none) {
         return vec![Finding::skip(CHECK, "only root may read its rules: sudo pigeon doctor")];
     }
     // What iptables has made nft prints too, but less clearly.
-    let is_told_by_iptables =
-        |chain: &Chain| old.is_some() && matches!(chain.table.as_str(), "ip filter" | "ip6 filter");
+    let old = old.map(|text| text.map(|text| iptables::parse(&text)).unwrap_or_default());
     let mut chains = nft::parse(&rules.unwrap_or_default());
-    chains.retain(|chain| !is_told_by_iptables(chain));
-    let filters =
-        [("nft", chains), ("iptables", old_chains(old.as_ref())), ("ip6tables", old_chains(old6.as_ref()))];
+    chains.retain(|chain| {
+        !old.iter()
+            .zip(["ip", "ip6"])
+            .any(|(old, family)| old.iter().any(|old| chain.table == format!("{family} {}", old.table)))
+    });
+    let filters: Vec<(&str, Vec<Chain>)> =
+        std::iter::once(("nft", chains)).chain(OLD.into_iter().zip(old)).collect();
     let mut findings = Vec::new();
-    for kind in [Kind::Udp, Kind::Tcp] {
+    for &kind in kinds {
         for (program, chains) in &filters {
-            if let Some(what) = what_drops(chains, kind, port) {
+            for (entry, what) in what_drops(chains, kind, port) {
                 let what = format!("{program}: {what} keeps others from {kind} port {port}");
-                findings.push(Finding::fail(CHECK, what, fix(program, chains, kind, port)));
+                findings.push(Finding::fail(CHECK, what, fix(program, chains, entry, kind, port)));
             }
         }
     }
@@ -55,14 +71,9 @@ fn judge(ran: &[Ran; 3], port: u16) -> Vec<Finding> {
 
 /// Where no hub runs the only question is whether the answer to a broadcast comes through: it comes from another
 /// address than was asked, so that no filter takes it for an answer.
-fn judge_client(ran: &[Ran; 3], port: u16) -> Vec<Finding> {
-    let mut findings = judge(ran, ANSWER_PORT);
+fn judge_client(ran: &[Ran; 5], port: u16) -> Vec<Finding> {
     // Connections are answered in kind, and pass.
-    let is_udp = |finding: &Finding| finding.state != State::Fail || finding.what.contains(" UDP port ");
-    findings.retain(is_udp);
-    if findings.is_empty() {
-        findings.push(Finding::ok(CHECK, String::new()));
-    }
+    let mut findings = judge(ran, ANSWER_PORT, &[Kind::Udp]);
     for finding in &mut findings {
         match finding.state {
             State::Fail => {
@@ -78,12 +89,8 @@ fn judge_client(ran: &[Ran; 3], port: u16) -> Vec<Finding> {
     findings
 }
 
-fn old_chains(text: Option<&String>) -> Vec<Chain> {
-    text.map(|text| iptables::parse(text)).unwrap_or_default()
-}
-
 /// The command of whoever has made the rules: what is added behind their back is lost at the next change.
-fn fix(program: &str, chains: &[Chain], kind: Kind, port: u16) -> String {
+fn fix(program: &str, chains: &[Chain], entry: &Chain, kind: Kind, port: u16) -> String {
     let protocol = kind.to_string().to_ascii_lowercase();
     if chains.iter().any(|chain| chain.name.starts_with("ufw")) {
         return format!("sudo ufw allow {port}/{protocol}");
@@ -92,12 +99,12 @@ fn fix(program: &str, chains: &[Chain], kind: Kind, port: u16) -> String {
         let add = format!("sudo firewall-cmd --permanent --add-port={port}/{protocol}");
         return format!("{add} && sudo firewall-cmd --reload");
     }
-    match chains.iter().find(|chain| chain.input.is_some()) {
-        Some(chain) if program == "nft" => {
-            format!("sudo nft insert rule {} {} {protocol} dport {port} accept", chain.table, chain.name)
-        }
-        Some(_) | None => format!("sudo {program} -I INPUT -p {protocol} --dport {port} -j ACCEPT"),
+    let Chain { table, name, .. } = entry;
+    if program == "nft" {
+        return format!("sudo nft insert rule {table} {name} {protocol} dport {port} accept");
     }
+    let table = if table == "filter" { String::new() } else { format!("-t {table} ") };
+    format!("sudo {program} {table}-I {name} -p {protocol} --dport {port} -j ACCEPT")
 }
 
 #[cfg(test)]
@@ -106,6 +113,15 @@ mod tests {
 
     fn ended(text: &str) -> Ran {
         Ran::Ended(true, text.to_owned())
+    }
+
+    /// What three told; there is no older program here.
+    fn judge(ran: &[Ran; 3], port: u16) -> Vec<Finding> {
+        super::judge(&with_legacy(ran), port, &[Kind::Udp, Kind::Tcp])
+    }
+
+    fn with_legacy([nft, old, old6]: &[Ran; 3]) -> [Ran; 5] {
+        [nft.clone(), old.clone(), old6.clone(), Ran::Missing, Ran::Missing]
     }
 
     #[test]
@@ -129,7 +145,7 @@ mod tests {
             ("-A INPUT -p udp -j ACCEPT\n", State::Ok),
             ("-A INPUT -p tcp -j ACCEPT\n", State::Warn),
         ] {
-            let findings = judge_client(&[Ran::Missing, filter(rule), ended("")], 99);
+            let findings = judge_client(&with_legacy(&[Ran::Missing, filter(rule), ended("")]), 99);
             assert_eq!((findings.len(), findings[0].state), (1, state), "{findings:?}");
         }
     }

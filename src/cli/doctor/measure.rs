@@ -7,11 +7,13 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, poll};
 
 use super::finding::{Finding, Report};
+use super::port::Serves;
 use crate::cli::address::HubAddress;
 use crate::cli::clock::Clock;
 use crate::cli::exit::Failure;
 use crate::cli::link::{connected_tcp, connected_udp};
 use crate::cli::ping::Pings;
+use crate::machine::Kind;
 use crate::moment::Moment;
 
 const CHECK: &str = "roundtrip";
@@ -28,24 +30,36 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// From here on it is felt.
 const SLOW: Duration = Duration::from_millis(50);
 
-pub(super) fn check(hub: SocketAddr, report: &mut Report<'_>) -> Result<(), Failure> {
+/// What this machine's hub is told to serve over is looked at alone; any other hub may serve over both.
+pub(super) fn check(hub: SocketAddr, serves: Option<Serves>, report: &mut Report<'_>) -> Result<(), Failure> {
+    let kinds = serves.unwrap_or(Serves::Both).kinds();
+    if kinds.contains(&Kind::Udp) {
+        check_udp(hub, report)?;
+    }
+    if !kinds.contains(&Kind::Tcp) {
+        return Ok(());
+    }
+    let tcp = connected_tcp(hub, PATIENCE).map(drop);
+    let at = HubAddress::from(hub);
+    report.add(&judge_tcp(&at, tcp.err().map(|error| error.to_string()).as_deref()))
+}
+
+fn check_udp(hub: SocketAddr, report: &mut Report<'_>) -> Result<(), Failure> {
     let at = HubAddress::from(hub);
     match ping(hub) {
         Ok((_, Some(refusal))) => {
             let what = format!("{at} answers, but to PING with: {refusal}");
-            report.add(&Finding::warn(CHECK, what, "see [access] and the keys of its configuration"))?;
+            report.add(&Finding::warn(CHECK, what, "see [access] and the keys of its configuration"))
         }
         Ok((pings, None)) => {
             let (median, max) = (pings.latencies.quantile(0.5), pings.latencies.max());
-            report.add(&judge(&at, pings.sent, pings.latencies.count(), (median, max)))?;
+            report.add(&judge(&at, pings.sent, pings.latencies.count(), (median, max)))
         }
         Err(failure) => {
             let fix = format!("ip route get {}", hub.ip());
-            report.add(&Finding::warn(CHECK, format!("{at}: {}", failure.message), fix))?;
+            report.add(&Finding::warn(CHECK, format!("{at}: {}", failure.message), fix))
         }
     }
-    let tcp = connected_tcp(hub, PATIENCE).map(drop);
-    report.add(&judge_tcp(&at, tcp.err().map(|error| error.to_string()).as_deref()))
 }
 
 /// What was answered; with what, if that was an error each time.

@@ -6,26 +6,37 @@ use std::vec::IntoIter;
 use super::rules::{Chain, Rule, Verdict};
 use crate::machine::Kind;
 
+/// Where what comes to this machine may be dropped.
+const HOOKS: [&str; 2] = ["prerouting", "input"];
+
+/// The longest list of ports that is read where a rule names it.
+const SET_BYTES: usize = 4096;
+
 /// The chains of the ruleset; what is no chain is left out.
 pub(super) fn parse(text: &str) -> Vec<Chain> {
     let mut chains: Vec<Chain> = Vec::new();
     let mut table = String::new();
     let mut lines: Vec<String> = Vec::new();
     let mut in_chain = false;
+    let mut sets: Vec<Set> = Vec::new();
     for line in text.lines() {
         if let Some(name) = line.strip_prefix("table ").and_then(|rest| rest.strip_suffix(" {")) {
             name.clone_into(&mut table);
+            sets.clear();
         } else if let Some(name) = line.strip_prefix("\tchain ").and_then(|rest| rest.strip_suffix(" {")) {
             let (table, name) = (table.clone(), name.to_owned());
             chains.push(Chain { table, name, input: None, rules: Vec::new() });
             in_chain = true;
+        } else if let Some(name) = line.strip_prefix("\tset ").and_then(|rest| rest.strip_suffix(" {")) {
+            sets.push(Set { name: format!("@{name}"), elements: None });
         } else if line == "\t}" {
-            if let Some(chain) = chains.last_mut().filter(|_| in_chain) {
-                fill(chain, &lines);
+            match chains.last_mut().filter(|_| in_chain) {
+                Some(chain) => fill(chain, &lines, &sets),
+                None => sets.last_mut().into_iter().for_each(|set| set.fill(&lines)),
             }
             lines.clear();
             in_chain = false;
-        } else if in_chain {
+        } else {
             // A long set goes on in further lines, indented more.
             let goes_on = line.strip_prefix("\t\t").is_some_and(|rest| rest.starts_with([' ', '\t']));
             match lines.last_mut().filter(|_| goes_on) {
@@ -37,22 +48,56 @@ pub(super) fn parse(text: &str) -> Vec<Chain> {
     chains
 }
 
-fn fill(chain: &mut Chain, lines: &[String]) {
-    for line in lines {
-        if line.starts_with("type ") && line.contains(" hook ") {
-            let is_input = line.starts_with("type filter ") && line.contains(" hook input ");
-            chain.input = is_input.then(|| line.contains("policy drop"));
-        } else {
-            chain.rules.push(rule(line));
+/// A set with a name, such as rules use.
+struct Set {
+    name: String,
+    /// As they stand in braces, if they are ports and not too many.
+    elements: Option<String>,
+}
+
+impl Set {
+    fn fill(&mut self, lines: &[String]) {
+        let is_of_ports = lines.iter().any(|line| line == "type inet_service");
+        let elements = lines.iter().find_map(|line| line.strip_prefix("elements = "));
+        let elements = elements.filter(|text| is_of_ports && text.len() <= SET_BYTES);
+        if self.elements.is_none() {
+            self.elements = elements.map(str::to_owned);
         }
     }
+}
+
+fn fill(chain: &mut Chain, lines: &[String], sets: &[Set]) {
+    for line in lines {
+        if line.starts_with("type ") && line.contains(" hook ") {
+            let is_input = HOOKS.iter().any(|hook| line.starts_with(&format!("type filter hook {hook} ")));
+            chain.input = is_input.then(|| line.contains("policy drop"));
+        } else {
+            let named = |set: &&Set| line.split_whitespace().any(|word| word == set.name);
+            let set = sets.iter().find(named).and_then(|set| Some((&set.name, set.elements.as_ref()?)));
+            let told = set.map_or_else(|| line.clone(), |(name, elements)| line.replace(name, elements));
+            chain.rules.extend(without_map(&told).iter().map(|one| Rule { text: line.clone(), ..rule(one) }));
+        }
+    }
+}
+
+/// A rule that looks its verdict up among several is as many rules.
+fn without_map(line: &str) -> Vec<String> {
+    let Some((head, rest)) = line.split_once(" vmap { ") else { return vec![line.to_owned()] };
+    let Some((map, _)) = rest.split_once('}') else { return vec![line.to_owned()] };
+    let entries = map.split(',').filter_map(|entry| entry.rsplit_once(" : "));
+    entries.map(|(key, verdict)| format!("{head} {} {}", key.trim(), verdict.trim())).collect()
 }
 
 type Words = Peekable<IntoIter<String>>;
 
 fn rule(line: &str) -> Rule {
-    let mut rule = Rule::new();
+    let mut rule = Rule::new(line);
     let mut words: Words = words(line).into_iter().peekable();
+    // Fields that are compared together, such as `ip saddr . udp dport`, are not understood.
+    rule.is_special = words.clone().any(|word| word == ".");
+    if rule.is_special {
+        return rule;
+    }
     while let Some(word) = words.next() {
         match word.as_str() {
             "udp" => protocol(&mut rule, &[Kind::Udp], &mut words),
@@ -68,8 +113,8 @@ fn rule(line: &str) -> Rule {
             }
             "iif" | "iifname" => {
                 let (names, is_not) = value(&mut words);
-                let is_loopback = names.iter().any(|name| name == "lo") && !is_not;
-                rule.is_special |= is_loopback;
+                let is_loopback = names == ["lo"];
+                rule.is_loopback |= is_loopback && !is_not;
                 rule.is_partial |= !is_loopback;
             }
             "ct" => {
@@ -191,7 +236,8 @@ mod tests {
 
     fn drops(text: &str, port: u16) -> [Option<String>; 2] {
         let chains = parse(text);
-        [Kind::Udp, Kind::Tcp].map(|kind| what_drops(&chains, kind, port))
+        [Kind::Udp, Kind::Tcp]
+            .map(|kind| what_drops(&chains, kind, port).into_iter().next().map(|(_, what)| what))
     }
 
     const WORKSTATION: &str = "\
@@ -233,7 +279,10 @@ table inet filter {
     fn a_rule_for_the_port_decides_before_the_policy() {
         let chain = |rules: &str| {
             let head = "\t\ttype filter hook input priority filter; policy accept;\n";
-            format!("table ip t {{\n\tchain in {{\n{head}{rules}\t}}\n}}\n")
+            let ports =
+                "\tset ports {\n\t\ttype inet_service\n\t\telements = { 99,\n\t\t\t     10125 }\n\t}\n\n";
+            let friends = "\tset friends {\n\t\ttype ipv4_addr\n\t\telements = { 10.0.0.1 }\n\t}\n\n";
+            format!("table ip t {{\n{ports}{friends}\tchain in {{\n{head}{rules}\t}}\n}}\n")
         };
         for (rules, dropped) in [
             ("", [false, false]),
@@ -248,6 +297,15 @@ table inet filter {
             ("\t\tmeta l4proto udp drop\n", [true, false]),
             ("\t\tudp dport != 53 drop\n", [false, false]),
             ("\t\tth dport 10125 drop\n", [true, true]),
+            ("\t\tudp dport @ports drop\n", [true, false]),
+            ("\t\tip saddr @friends drop\n", [false, false]),
+            ("\t\tudp dport vmap { 22 : accept, 10000-10200 : drop }\n", [true, false]),
+            ("\t\tct state vmap { invalid : drop, established : accept }\n", [false, false]),
+            ("\t\tmeta l4proto . th dport { udp . 10125 } drop\n", [false, false]),
+            ("\t\tip protocol udp reject with icmp port-unreachable\n", [true, false]),
+            ("\t\tiifname != \"lo\" counter packets 0 bytes 0 drop\n", [true, true]),
+            ("\t\tiif \"lo\" udp dport 10125 accept\n\t\tdrop\n", [true, true]),
+            ("\t\tmeta pkttype { broadcast, multicast } drop\n", [false, false]),
             ("\t\tnumgen random mod 100 < 20 drop\n", [false, false]),
         ] {
             let found = drops(&chain(rules), 10125).map(|what| what.is_some());

@@ -3,17 +3,59 @@
 use super::finding::{Finding, Report};
 use super::service::processes;
 use crate::cli::exit::Failure;
-use crate::machine::{Held, Kind, held, ports};
+use crate::machine::{Held, Holder, Kind, held, ports};
 
 const CHECK: &str = "port";
 
-pub(super) fn check(port: u16, runs: bool, report: &mut Report<'_>) -> Result<(), Failure> {
-    for kind in [Kind::Udp, Kind::Tcp] {
-        if let Some(finding) = judge(kind, port, runs, &held(kind, port)) {
+/// Over what the hub of this machine is to be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serves {
+    Both,
+    UdpOnly,
+    TcpOnly,
+}
+
+impl Serves {
+    pub(super) fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::Both => &[Kind::Udp, Kind::Tcp],
+            Self::UdpOnly => &[Kind::Udp],
+            Self::TcpOnly => &[Kind::Tcp],
+        }
+    }
+
+    /// A hub that could not have all the ports that it is told to listen on does not start, so that one that holds
+    /// the port over one transport, and nobody over the other, is told to use that one.
+    fn of(udp: &Held, tcp: &Held) -> Self {
+        let may_be_hub = |held: &Held| match held {
+            Held::ByNobody => false,
+            Held::By(holders) => hub(holders).is_some(),
+            Held::BySomebody => true,
+        };
+        match (udp, tcp) {
+            (udp, Held::ByNobody) if may_be_hub(udp) => Self::UdpOnly,
+            (Held::ByNobody, tcp) if may_be_hub(tcp) => Self::TcpOnly,
+            _ => Self::Both,
+        }
+    }
+}
+
+/// Tells over what the hub serves, if one runs here.
+pub(super) fn check(port: u16, runs: bool, report: &mut Report<'_>) -> Result<Option<Serves>, Failure> {
+    let (udp, tcp) = (held(Kind::Udp, port), held(Kind::Tcp, port));
+    let serves = runs.then(|| Serves::of(&udp, &tcp));
+    for (kind, held) in [(Kind::Udp, udp), (Kind::Tcp, tcp)] {
+        if let Some(finding) = judge(kind, port, serves, &held) {
             report.add(&finding)?;
         }
     }
-    Ok(())
+    Ok(serves)
+}
+
+/// systemd keeps the sockets of the service beside it.
+fn hub(holders: &[Holder]) -> Option<&Holder> {
+    let hub = holders.iter().find(|holder| holder.name == "pigeond");
+    hub.or_else(|| holders.iter().find(|holder| holder.pid == 1))
 }
 
 /// The port to look at: the wanted one, unless it is known that no hub of this machine listens there, but elsewhere.
@@ -38,29 +80,33 @@ fn elsewhere(wanted: u16, known: &[(i32, Vec<u16>)]) -> Option<(i32, u16)> {
 }
 
 /// Nothing is to be said of a port that nobody holds where no hub runs.
-fn judge(kind: Kind, port: u16, runs: bool, held: &Held) -> Option<Finding> {
+fn judge(kind: Kind, port: u16, serves: Option<Serves>, held: &Held) -> Option<Finding> {
     Some(match held {
-        Held::ByNobody if !runs => return None,
+        Held::ByNobody if serves.is_none() => return None,
+        Held::ByNobody if serves.is_some_and(|serves| !serves.kinds().contains(&kind)) => {
+            let name = kind.to_string().to_ascii_lowercase();
+            Finding::ok(
+                CHECK,
+                format!(
+                    "{kind} port {port} is free: the hub is told not to use it (`{name} = false` in [listen])"
+                ),
+            )
+        }
         Held::ByNobody => Finding::fail(
             CHECK,
             format!("nobody listens on {kind} port {port}, though pigeond runs: it may use another port"),
             "see `port` in [listen] of its configuration; pigeon doctor --port PORT",
         ),
-        Held::By(holders) => {
-            // systemd keeps the sockets of the service beside it.
-            let hub = holders.iter().find(|holder| holder.name == "pigeond");
-            let hub = hub.or_else(|| holders.iter().find(|holder| holder.pid == 1));
-            match (hub, holders.first()) {
-                (Some(hub), _) => Finding::ok(CHECK, format!("{kind} port {port} is held by {hub}")),
-                (None, Some(other)) => Finding::fail(
-                    CHECK,
-                    format!("{kind} port {port} is held by {other}, which is no pigeond"),
-                    format!("sudo kill {}, or set another `port` in [listen]", other.pid),
-                ),
-                (None, None) => return None,
-            }
-        }
-        Held::BySomebody if runs => {
+        Held::By(holders) => match (hub(holders), holders.first()) {
+            (Some(hub), _) => Finding::ok(CHECK, format!("{kind} port {port} is held by {hub}")),
+            (None, Some(other)) => Finding::fail(
+                CHECK,
+                format!("{kind} port {port} is held by {other}, which is no pigeond"),
+                format!("sudo kill {}, or set another `port` in [listen]", other.pid),
+            ),
+            (None, None) => return None,
+        },
+        Held::BySomebody if serves.is_some() => {
             Finding::ok(CHECK, format!("{kind} port {port} is held, by a process of another user"))
         }
         Held::BySomebody => Finding::warn(
@@ -75,7 +121,6 @@ fn judge(kind: Kind, port: u16, runs: bool, held: &Held) -> Option<Finding> {
 mod tests {
     use super::super::finding::State;
     use super::*;
-    use crate::machine::Holder;
 
     #[test]
     fn another_port_is_looked_at_only_where_the_wanted_one_is_known_not_to_be_the_hubs() {
@@ -88,6 +133,26 @@ mod tests {
         ] {
             assert_eq!(elsewhere(99, &known), port, "{known:?}");
         }
+    }
+
+    #[test]
+    fn a_hub_that_holds_the_port_over_one_transport_is_meant_to() {
+        let by = |name: &str| Held::By(vec![Holder { name: name.to_owned(), pid: 7 }]);
+        for (udp, tcp, serves) in [
+            (by("pigeond"), by("pigeond"), Serves::Both),
+            (by("pigeond"), Held::ByNobody, Serves::UdpOnly),
+            (Held::BySomebody, Held::ByNobody, Serves::UdpOnly),
+            (Held::ByNobody, by("pigeond"), Serves::TcpOnly),
+            (Held::ByNobody, Held::ByNobody, Serves::Both),
+            (by("python3"), Held::ByNobody, Serves::Both),
+            (by("pigeond"), by("python3"), Serves::Both),
+        ] {
+            assert_eq!(Serves::of(&udp, &tcp), serves, "{udp:?} {tcp:?}");
+        }
+        let finding = judge(Kind::Tcp, 99, Some(Serves::UdpOnly), &Held::ByNobody).unwrap();
+        assert_eq!(finding.state, State::Ok);
+        assert!(finding.what.contains("`tcp = false`"), "{}", finding.what);
+        assert_eq!(judge(Kind::Udp, 99, Some(Serves::UdpOnly), &Held::ByNobody).unwrap().state, State::Fail);
     }
 
     #[test]
@@ -107,10 +172,10 @@ mod tests {
             (Held::ByNobody, true, Some(State::Fail)),
             (Held::ByNobody, false, None),
         ] {
-            let finding = judge(Kind::Tcp, 99, runs, &held);
+            let finding = judge(Kind::Tcp, 99, runs.then_some(Serves::Both), &held);
             assert_eq!(finding.as_ref().map(|finding| finding.state), state, "{held:?} {finding:?}");
         }
-        let finding = judge(Kind::Udp, 99, true, &by(&[("python3", 312)])).unwrap();
+        let finding = judge(Kind::Udp, 99, Some(Serves::Both), &by(&[("python3", 312)])).unwrap();
         assert_eq!(finding.what, "UDP port 99 is held by python3 (pid 312), which is no pigeond");
         assert!(finding.fix.unwrap().starts_with("sudo kill 312, "));
     }

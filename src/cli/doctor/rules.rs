@@ -26,20 +26,33 @@ pub(super) struct Rule {
     pub(super) ports: Option<Vec<(u16, u16)>>,
     /// It matches some senders, or up to some rate.
     pub(super) is_partial: bool,
-    /// It matches what is no new datagram or connection from elsewhere, or what is not understood here.
+    /// It matches what is no new datagram or connection, or what is not understood here.
     pub(super) is_special: bool,
+    /// It matches what comes from this machine alone.
+    pub(super) is_loopback: bool,
     pub(super) verdict: Verdict,
+    /// As it is listed.
+    pub(super) text: String,
 }
 
 impl Rule {
-    pub(super) fn new() -> Self {
-        Self { kinds: None, ports: None, is_partial: false, is_special: false, verdict: Verdict::Other }
+    pub(super) fn new(text: &str) -> Self {
+        Self {
+            kinds: None,
+            ports: None,
+            is_partial: false,
+            is_special: false,
+            is_loopback: false,
+            verdict: Verdict::Other,
+            text: text.to_owned(),
+        }
     }
 
     fn concerns(&self, kind: Kind, port: u16) -> bool {
         let by_kind = self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind));
         let by_port = self.ports.as_ref();
         by_kind
+            && !self.is_loopback
             && by_port.is_none_or(|ports| ports.iter().any(|&(first, last)| (first..=last).contains(&port)))
     }
 }
@@ -57,23 +70,27 @@ pub(super) struct Chain {
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
     Accepted,
-    /// By which chain.
+    /// By which rule.
     Dropped(String),
     Undecided,
 }
 
-/// What drops datagrams or connections to the port; `None` if nothing does.
-pub(super) fn what_drops(chains: &[Chain], kind: Kind, port: u16) -> Option<String> {
-    chains.iter().find_map(|chain| {
+/// What drops datagrams or connections to the port: the chain that they enter by, which is where they can be let
+/// through, and the rule or policy in words.
+///
+/// Each such chain is asked, since what one accepts another may still drop.
+pub(super) fn what_drops(chains: &[Chain], kind: Kind, port: u16) -> Vec<(&Chain, String)> {
+    let by = |chain: &Chain| {
         let drops_by_default = chain.input?;
         match walk(chains, chain, (kind, port), DEPTH) {
-            Fate::Dropped(name) => Some(format!("a rule of the chain {name} (table {})", chain.table)),
+            Fate::Dropped(rule) => Some(rule),
             Fate::Undecided if drops_by_default => {
                 Some(format!("the policy of the chain {} (table {})", chain.name, chain.table))
             }
             Fate::Accepted | Fate::Undecided => None,
         }
-    })
+    };
+    chains.iter().filter_map(|chain| by(chain).map(|what| (chain, what))).collect()
 }
 
 fn walk(chains: &[Chain], chain: &Chain, what: (Kind, u16), depth: usize) -> Fate {
@@ -83,7 +100,8 @@ fn walk(chains: &[Chain], chain: &Chain, what: (Kind, u16), depth: usize) -> Fat
         match &rule.verdict {
             Verdict::Accept if is_meant || !rule.is_special => return Fate::Accepted,
             Verdict::Drop if is_meant || !(rule.is_special || rule.is_partial) => {
-                return Fate::Dropped(chain.name.clone());
+                let (text, name, table) = (&rule.text, &chain.name, &chain.table);
+                return Fate::Dropped(format!("the rule `{text}` of the chain {name} (table {table})"));
             }
             Verdict::Return if !(rule.is_special || rule.is_partial) => return Fate::Undecided,
             Verdict::Chain(name) if !rule.is_special && depth > 0 => {
@@ -105,9 +123,11 @@ mod tests {
 
     #[test]
     fn chains_that_lead_in_a_circle_come_to_an_end() {
-        let rule = Rule { verdict: Verdict::Chain("a".to_owned()), ..Rule::new() };
+        let rule = Rule { verdict: Verdict::Chain("a".to_owned()), ..Rule::new("jump a") };
         let rules = vec![rule];
         let chain = Chain { table: "t".to_owned(), name: "a".to_owned(), input: Some(true), rules };
-        assert!(what_drops(&[chain], Kind::Udp, 99).is_some_and(|what| what.contains("policy")));
+        let chains = [chain];
+        let dropped = what_drops(&chains, Kind::Udp, 99);
+        assert!(dropped[0].1.contains("policy"), "{dropped:?}");
     }
 }

@@ -15,7 +15,7 @@ const QUESTIONS: &[u8] = b"DISCOVER\nPING\n";
 const ANSWER_BYTES: usize = 2048;
 
 /// What answers at these addresses, for so long in all.
-pub(super) fn ask(addresses: &[SocketAddr], wait: Duration) -> Vec<Answer> {
+pub(in crate::cli) fn ask(addresses: &[SocketAddr], wait: Duration) -> Vec<Answer> {
     let clock = Clock::start();
     let left = || wait.checked_sub(clock.now().since_start()).filter(|left| !left.is_zero());
     let mut answers = Vec::new();
