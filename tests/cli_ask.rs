@@ -204,7 +204,8 @@ fn an_answer_that_comes_too_late_or_is_too_long_for_the_hub_is_no_end() {
     });
     let lines = ["ANSWER t0k2 ERR the answer is longer than the hub takes", "ANSWER t0k3 last"];
     let (out, err) = until(&hub, answering(&hub, &[], "cat"), &lines);
-    assert!(out.ends_with("ann: last -> last\n"), "{out}");
+    // The second try with the long one may be answered before or after it.
+    assert!(out.lines().any(|line| line == "ann: last -> last"), "{out}");
     assert_eq!(err, "pigeon: the answer to ann came too late\n");
 }
 

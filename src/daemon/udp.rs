@@ -223,36 +223,40 @@ impl Core {
         headers: &mut Headers,
         buffer: &mut [u8],
     ) -> io::Result<usize> {
-        let mut arrived = [const { None }; BATCH];
-        let mut last_dropped = None;
-        let (mut received, mut is_short) = (0, false);
+        let (mut last_dropped, mut received, mut is_short) = (None, 0, false);
+        headers.arrived.clear();
         {
             let mut slices = buffer.chunks_mut(UDP_DATAGRAM_BYTES).map(|room| [IoSliceMut::new(room)]);
             let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
                 std::array::from_fn(|_| slices.next().unwrap_or_else(|| [IoSliceMut::new(&mut [])]));
             let flags = MsgFlags::MSG_DONTWAIT;
-            let results = recvmmsg(socket.io.as_raw_fd(), &mut headers.0, slices.iter_mut(), flags, None)?;
-            for (slot, message) in arrived.iter_mut().zip(results) {
+            let results = recvmmsg(socket.io.as_raw_fd(), &mut headers.room, slices.iter_mut(), flags, None)?;
+            for message in results {
+                let at = received;
                 received += 1;
                 let mut info = None;
-                let Ok(cmsgs) = message.cmsgs() else {
+                if let Ok(cmsgs) = message.cmsgs() {
+                    for cmsg in cmsgs {
+                        if let ControlMessageOwned::RxqOvfl(dropped) = cmsg {
+                            last_dropped = Some(dropped);
+                        } else {
+                            info = Some(cmsg);
+                        }
+                    }
+                } else {
                     is_short = true;
-                    // Without them nobody knows where it was sent to, nor where to answer from: it counts as lost.
-                    *slot = (!socket.tells_where()).then_some((message.bytes, message.address, None));
-                    continue;
-                };
-                for cmsg in cmsgs {
-                    if let ControlMessageOwned::RxqOvfl(dropped) = cmsg {
-                        last_dropped = Some(dropped);
-                    } else {
-                        info = Some(cmsg);
+                    // Nobody knows where it was sent to, nor where to answer from: it counts as lost.
+                    if socket.tells_where() {
+                        continue;
                     }
                 }
-                *slot = Some((message.bytes, message.address, info));
+                if socket.interface.is_some_and(|only| interface(info.as_ref()) != Some(only)) {
+                    continue;
+                }
+                let Some(from) = message.address.as_ref().and_then(socket_address) else { continue };
+                let (via, to_many) = via(socket, info.as_ref());
+                headers.arrived.push(Arrived { at, bytes: message.bytes, from, via, to_many });
             }
-        }
-        if is_short {
-            *headers = Headers::new();
         }
         if let Some(dropped) = last_dropped {
             let more = dropped.wrapping_sub(socket.dropped.replace(dropped));
@@ -260,30 +264,42 @@ impl Core {
                 self.hub.note_dropped(now, more.into());
             }
         }
-        for (message, room) in arrived.into_iter().take(received).zip(buffer.chunks(UDP_DATAGRAM_BYTES)) {
-            let Some((bytes, address, info)) = message else { continue };
-            let Some(from) = address.as_ref().and_then(socket_address) else { continue };
-            let Some(bytes) = room.get(..bytes) else { continue };
-            if socket.interface.is_some_and(|only| interface(info.as_ref()) != Some(only)) {
+        for &Arrived { at, bytes, from, via, to_many } in &headers.arrived {
+            let Some(bytes) = buffer.get(at * UDP_DATAGRAM_BYTES..).and_then(|room| room.get(..bytes)) else {
                 continue;
-            }
-            let (via, to_many) = via(socket, info.as_ref());
+            };
             self.handle(now, Input::Datagram { from, via, to_many, bytes });
             self.perform_if_much();
+        }
+        if is_short {
+            *headers = Headers::new();
         }
         Ok(received)
     }
 }
 
-/// Room for one batch of received headers.
-///
-/// What each leaves to control messages shrinks to what was last received there, and never grows: a kernel that begins to
-/// tell of datagrams it has dropped finds too little, and the room is made anew.
-struct Headers(MultiHeaders<SockaddrStorage>);
+/// A datagram that was received.
+struct Arrived {
+    /// Its number in its batch.
+    at: usize,
+    bytes: usize,
+    from: SocketAddr,
+    via: Via,
+    to_many: bool,
+}
+
+/// Room for one batch of received headers, and what they said.
+struct Headers {
+    /// What each leaves to control messages shrinks to what was last received there, and never grows: a kernel that begins
+    /// to tell of datagrams it has dropped finds too little, and the room is made anew.
+    room: MultiHeaders<SockaddrStorage>,
+    arrived: Vec<Arrived>,
+}
 
 impl Headers {
     fn new() -> Self {
-        Self(MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(in6_pktinfo, u32))))
+        let room = MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(in6_pktinfo, u32)));
+        Self { room, arrived: Vec::with_capacity(BATCH) }
     }
 }
 

@@ -30,9 +30,7 @@ impl Hub {
         body: &mut Vec<u8>,
         out: &mut Actions,
     ) -> Result<(), Refusal> {
-        let from = self.own_code(asker)?.as_str().to_owned();
-        let delivered =
-            self.deliver(asker.now, &from, code, out, |bytes, from| push::message(bytes, from, text))?;
+        let delivered = self.deliver(asker, code, out, |bytes, from| push::message(bytes, from, text))?;
         body.extend_from_slice(match delivered {
             Delivered::Sent => b"sent",
             Delivered::Queued => b"queued",
@@ -48,18 +46,18 @@ impl Hub {
     /// Hands a push to the client of a code, through its mailbox if it has one.
     pub(super) fn deliver(
         &mut self,
-        now: Moment,
-        from: &str,
+        asker: &Asker,
         to: Code<'_>,
         out: &mut Actions,
         encode: impl FnOnce(&mut Vec<u8>, Code<'_>),
     ) -> Result<Delivered, Refusal> {
-        let sender = Code::parse(from.as_bytes()).ok_or(JOIN_FIRST)?;
+        let (now, sender) = (asker.now, self.own_code(asker)?);
         if let Some(mailbox) = self.mailboxes.find(to) {
             self.mailboxes.has_room(mailbox, sender, self.mailbox_bounds())?;
             let mut push = Vec::new();
             encode(&mut push, sender);
-            let number = self.post(now, mailbox, Letter::Text { sender: from.into(), push: push.into() });
+            let sender = sender.as_str().into();
+            let number = self.post(now, mailbox, Letter::Text { sender, push: push.into() });
             self.advance(now, mailbox, out);
             let sent = self.mailboxes.get(mailbox).is_some_and(|mailbox| Some(mailbox.sent) >= number);
             return Ok(if sent { Delivered::Sent } else { Delivered::Queued });
@@ -77,8 +75,7 @@ impl Hub {
         out: &mut Actions,
     ) -> Result<(), Refusal> {
         let place = asker.place.ok_or(JOIN_FIRST)?;
-        let code = self.own_code(asker)?.as_str().to_owned();
-        let sender = Code::parse(code.as_bytes()).ok_or(JOIN_FIRST)?;
+        let sender = self.own_code(asker)?;
         let mut fanout = Fanout::new(out, |bytes| push::message(bytes, sender, text));
         let mut others = core::mem::take(&mut self.watchers);
         others.extend(self.clients.iter().map(|(slot, _)| slot).filter(|&slot| slot != place));
@@ -87,10 +84,11 @@ impl Hub {
             let reached = match self.clients.get(other).and_then(|client| client.mailbox) {
                 None => self.push(asker.now, other, &mut fanout, out),
                 Some(mailbox) => {
+                    let sender = self.own_code(asker)?;
                     let room = self.mailboxes.has_room(mailbox, sender, self.mailbox_bounds()).is_ok();
                     if room {
-                        let push = out.slice(&fanout.body()).into();
-                        self.post(asker.now, mailbox, Letter::Text { sender: code.as_str().into(), push });
+                        let (sender, push) = (sender.as_str().into(), out.slice(&fanout.body()).into());
+                        self.post(asker.now, mailbox, Letter::Text { sender, push });
                         self.advance(asker.now, mailbox, out);
                     }
                     room

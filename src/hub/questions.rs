@@ -22,7 +22,7 @@ impl Hub {
         end: End,
         out: &mut Actions,
     ) -> Result<(), Refusal> {
-        let from = self.own_code(asker)?.as_str().to_owned();
+        self.own_code(asker)?;
         // An answer may be long, and is remembered.
         if self.sessions.is_full(asker.session.is_some()) {
             return Err(TOO_MUCH);
@@ -30,7 +30,7 @@ impl Hub {
         let source = self.source(asker);
         let number = self.asks.open(asker.target, source, end, code)?;
         let ticket = self.asks.get(number).map_or_else(String::new, |question| question.ticket().to_owned());
-        let delivered = self.deliver(asker.now, &from, code, out, |bytes, from| {
+        let delivered = self.deliver(asker, code, out, |bytes, from| {
             push::question(bytes, &ticket, from, text);
         });
         if let Err(refusal) = delivered {
