@@ -86,12 +86,13 @@ const fn once(name: &'static str, once: Once, most: f64) -> Goal {
 /// Prints each goal of which something was measured, and how many are met.
 pub fn print(figures: &Figures) {
     let (mut met, mut all) = (0, 0);
-    println!("\n{:<76} | {:>9} |", "goal", "measured");
+    let width = GOALS.iter().map(|goal| goal.text().len()).max().unwrap_or_default();
+    println!("\n{:<width$} | measured | verdict", "goal");
     for goal in GOALS {
         let Some(measured) = goal.measure(figures) else { continue };
         let is_met = goal.is_met(measured);
         let verdict = if is_met { "met" } else { "not met" };
-        println!("{:<76} | {:>9} | {verdict}", goal.text(), goal.number(measured));
+        println!("{:<width$} | {:>8} | {verdict}", goal.text(), goal.number(measured));
         all += 1;
         met += usize::from(is_met);
     }

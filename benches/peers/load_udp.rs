@@ -161,7 +161,7 @@ impl Udp {
             }
         }
         for (reply, length) in self.replies.iter().zip(&lengths[..count]) {
-            check(&reply[..*length]);
+            check(&reply[..*length], self.weight);
         }
         client.under_way = client.under_way.saturating_sub(count);
         self.done.requests += self.weight * count as u64;
@@ -235,7 +235,7 @@ impl Load for RoundTrip {
         match self.socket.recv(&mut reply) {
             Ok(length) => {
                 self.trips.push(start.elapsed());
-                check(&reply[..length]);
+                check(&reply[..length], 1);
                 self.done.requests += 1;
                 true
             }
@@ -262,14 +262,22 @@ fn connected(server: SocketAddr) -> UdpSocket {
     socket
 }
 
-/// A reply is a number, or a tag, OK and a number, or a header and a number: a server that refuses work is no
-/// faster.
-pub fn check(reply: &[u8]) {
-    let body = match reply {
-        [0, ..] => reply.get(MEMCACHED_HEADER..),
-        [b'#', ..] => reply.splitn(2, |byte| *byte == b' ').nth(1).and_then(|rest| rest.strip_prefix(b"OK ")),
-        _ => Some(reply),
-    };
-    let is_number = body.and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit);
-    assert!(is_number, "no number: {:?}", String::from_utf8_lossy(reply));
+/// A reply is as many lines as were asked for, and each is a number, or a tag, OK and a number; memcached's has a
+/// header. A server that refuses work is no faster.
+pub fn check(reply: &[u8], lines: u64) {
+    let text =
+        if reply.starts_with(b"\0") { reply.get(MEMCACHED_HEADER..).unwrap_or_default() } else { reply };
+    let mut numbers = 0;
+    for line in text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n') {
+        let body = match line {
+            [b'#', ..] => {
+                line.splitn(2, |byte| *byte == b' ').nth(1).and_then(|rest| rest.strip_prefix(b"OK "))
+            }
+            _ => Some(line),
+        };
+        let is_number = body.and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit);
+        assert!(is_number, "no number: {:?}", String::from_utf8_lossy(reply));
+        numbers += 1;
+    }
+    assert_eq!(numbers, lines, "numbers: {:?}", String::from_utf8_lossy(reply));
 }

@@ -46,7 +46,10 @@ impl Figures {
     /// Adds a sample, and the server's memory before it, in KiB.
     pub fn add(&mut self, work: &Work, kind: Kind, (sample, idle_kib): (Sample, u64)) {
         self.samples.entry((work.name, kind)).or_default().push(sample);
-        self.idle_kib.entry(kind).or_default().push(float(idle_kib));
+        // Settings can cost memory before anybody comes.
+        if work.has_defaults() || !kind.is_hub() {
+            self.idle_kib.entry(kind).or_default().push(float(idle_kib));
+        }
     }
 
     /// Adds and prints what is measured once in a run.

@@ -156,6 +156,11 @@ impl Shape {
 }
 
 impl Work {
+    /// Whether the hub does it with its default settings.
+    pub fn has_defaults(&self) -> bool {
+        self.shape.settings().is_empty()
+    }
+
     /// Starts a server, loads it for so long, and ends it; what it cost, and its memory before, in KiB.
     pub fn sample(&self, kind: Kind, processors: Processors, length: Duration) -> (Sample, u64) {
         let server = kind.start(processors, &self.shape.settings());
