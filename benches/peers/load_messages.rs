@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use crate::dialect::{Dialect, Hello};
-use crate::load::{Done, Load, readable};
+use crate::load::{Deliveries, Done, Load, readable};
 use crate::load_tcp::{Client, READ_BYTES, connected};
 use crate::server::Kind;
 
@@ -30,18 +30,14 @@ pub struct Size {
 pub struct Messages {
     groups: Vec<Group>,
     members: Vec<Member>,
-    window: u64,
     buffer: Vec<u8>,
-    done: Done,
 }
 
 /// What one publisher has under way. Its first member is the publisher.
 struct Group {
     publisher: usize,
-    subscribers: u64,
     message_bytes: usize,
-    asked: u64,
-    delivered: u64,
+    deliveries: Deliveries,
 }
 
 /// A client, and what it must be told.
@@ -56,21 +52,13 @@ struct Member {
 impl Messages {
     /// Connects all of them, and waits until the server knows each.
     pub fn new(server: SocketAddr, kind: Kind, size: Size) -> Self {
-        let mut load = Self {
-            groups: Vec::new(),
-            members: Vec::new(),
-            window: size.window,
-            buffer: vec![0; READ_BYTES],
-            done: Done::default(),
-        };
+        let mut load = Self { groups: Vec::new(), members: Vec::new(), buffer: vec![0; READ_BYTES] };
         for group in 0..size.publishers {
             let dialect = Dialect::new(kind, group, size.subscribers, size.text_bytes);
             load.groups.push(Group {
                 publisher: load.members.len(),
-                subscribers: size.subscribers as u64,
                 message_bytes: dialect.publish.len(),
-                asked: 0,
-                delivered: 0,
+                deliveries: Deliveries::new(size.subscribers, size.window),
             });
             let hellos = std::iter::once(dialect.publisher.clone());
             let hellos = hellos.chain((0..size.subscribers).map(|index| dialect.subscriber(index)));
@@ -94,21 +82,9 @@ impl Messages {
     /// Publishes what is missing from the windows.
     fn ask(&mut self) {
         for group in &mut self.groups {
-            let under_way = group.asked - group.delivered / group.subscribers;
-            let count = self.window.saturating_sub(under_way);
-            group.asked += count;
-            let bytes = usize::try_from(count).expect("a few") * group.message_bytes;
+            let bytes = usize::try_from(group.deliveries.ask()).expect("a few") * group.message_bytes;
             // Also where it is none: what the stream did not take may be left.
             self.members[group.publisher].client.ask(bytes);
-        }
-    }
-
-    /// All that is under way is lost.
-    fn give_up(&mut self) {
-        for group in &mut self.groups {
-            let asked = group.asked * group.subscribers;
-            self.done.lost += asked - group.delivered;
-            group.delivered = asked;
         }
     }
 }
@@ -124,20 +100,16 @@ impl Load for Messages {
                 member.client.say(member.answer);
             }
             if !member.publishes {
-                let group = &mut self.groups[member.group];
-                group.delivered += told;
-                self.done.requests += told;
-                assert!(group.delivered <= group.asked * group.subscribers, "more than was sent");
+                self.groups[member.group].deliveries.deliver(told);
             }
-        }
-        if ready.is_empty() {
-            self.give_up();
         }
         !ready.is_empty()
     }
 
     fn done(&self) -> Done {
-        self.done
+        // A stream loses nothing: a server that drops what it should deliver comes to a stop, which is noticed.
+        let delivered = self.groups.iter().map(|group| group.deliveries.done().requests);
+        Done { requests: delivered.sum(), lost: 0 }
     }
 }
 

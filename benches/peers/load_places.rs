@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::libc::{in_addr, in_pktinfo};
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmsg};
 
-use crate::load::{Done, Load, readable};
+use crate::load::{Deliveries, Done, Load, readable};
 use crate::load_udp::check;
 
 /// How long the hub may take to answer in front of the measurement.
@@ -34,9 +34,7 @@ pub struct UdpFanOut {
     delivery: Vec<u8>,
     receipt: Vec<u8>,
     batch: Batch,
-    asked: u64,
-    delivered: u64,
-    done: Done,
+    deliveries: Deliveries,
 }
 
 impl UdpFanOut {
@@ -52,24 +50,16 @@ impl UdpFanOut {
             delivery: format!("MSG p0 {text}").into_bytes(),
             receipt: subscribers.to_string().into_bytes(),
             batch: Batch::default(),
-            asked: 0,
-            delivered: 0,
-            done: Done::default(),
-        }
-    }
-
-    fn ask(&mut self) {
-        let subscribers = self.subscribers.len() as u64;
-        while self.asked - self.delivered / subscribers < MESSAGES {
-            self.publisher.send(&self.publish).expect("a message can be sent");
-            self.asked += 1;
+            deliveries: Deliveries::new(subscribers as usize, MESSAGES),
         }
     }
 }
 
 impl Load for UdpFanOut {
     fn step(&mut self) -> bool {
-        self.ask();
+        for _ in 0..self.deliveries.ask() {
+            self.publisher.send(&self.publish).expect("a message can be sent");
+        }
         let sockets = std::iter::once(&self.publisher).chain(&self.subscribers);
         let ready = readable(sockets.map(AsFd::as_fd));
         for &index in &ready {
@@ -78,21 +68,17 @@ impl Load for UdpFanOut {
             } else {
                 let socket = &self.subscribers[index - 1];
                 let count = self.batch.read(socket, |datagram| expect(datagram, &self.delivery));
-                self.delivered += count;
-                self.done.requests += count;
+                self.deliveries.deliver(count);
             }
         }
-        let asked = self.asked * self.subscribers.len() as u64;
-        assert!(self.delivered <= asked, "more than was sent");
         if ready.is_empty() {
-            self.done.lost += asked - self.delivered;
-            self.delivered = asked;
+            self.deliveries.give_up();
         }
         !ready.is_empty()
     }
 
     fn done(&self) -> Done {
-        self.done
+        self.deliveries.done()
     }
 }
 
