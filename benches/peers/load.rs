@@ -160,3 +160,9 @@ pub fn readable<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> Vec<usize>
     let ready = |socket: &PollFd<'_>| socket.any().unwrap_or(false);
     waiting.iter().enumerate().filter(|(_, socket)| ready(socket)).map(|(index, _)| index).collect()
 }
+
+/// Waits until this can be read: a first reply may take longer than a silence where the machine is busy.
+pub fn await_first(socket: BorrowedFd<'_>) {
+    let answered = (0..SILENCES).any(|_| !readable(std::iter::once(socket)).is_empty());
+    assert!(answered, "the server does not answer");
+}

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::load::{Done, Load, readable};
+use crate::load::{Done, Load, await_first, readable};
 
 /// Bytes read at a time.
 pub const READ_BYTES: usize = 64 * 1024;
@@ -112,8 +112,8 @@ impl Tcp {
         for (index, client) in load.clients.iter_mut().enumerate() {
             client.tagged = Some((format!("bench-{index:03}"), 0));
             client.ask_tagged(1);
-            readable(std::iter::once(client.as_fd()));
-            assert_eq!(client.lines(&mut load.buffer), 1, "the server answers");
+            await_first(client.as_fd());
+            assert_eq!(client.lines(&mut load.buffer), 1, "one reply opens the session");
             client.ask_tagged(window);
         }
         load

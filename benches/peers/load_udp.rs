@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 
-use crate::load::{Done, Load, SILENCE_MS, readable};
+use crate::load::{Done, Load, SILENCE_MS, await_first, readable};
 use crate::server::Kind;
 
 /// Most requests that one socket has under way.
@@ -131,9 +131,9 @@ impl Udp {
     fn open(&mut self) {
         for index in 0..self.clients.len() {
             self.ask(index, 1);
-            readable(std::iter::once(self.clients[index].as_fd()));
+            await_first(self.clients[index].as_fd());
             self.take(index);
-            assert!(self.clients[index].under_way == 0, "the server does not answer");
+            assert_eq!(self.clients[index].under_way, 0, "one reply opens the session");
         }
         (0..self.clients.len()).for_each(|index| self.ask(index, self.window));
     }
