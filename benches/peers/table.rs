@@ -34,7 +34,7 @@ impl Figure {
 /// Who does what.
 pub type Place = (&'static str, Kind);
 
-/// Every sample of one run, by work and server; a server's samples are in the order of the rounds.
+/// Every sample of one run, by work and server.
 #[derive(Debug, Default)]
 pub struct Figures {
     samples: BTreeMap<Place, Vec<Sample>>,
@@ -95,7 +95,7 @@ impl Figures {
         );
     }
 
-    /// A server's figure, measured by each yardstick in the same round.
+    /// A server's figure, measured by each yardstick.
     fn ratios(&self, work: &Work, kind: Kind) -> String {
         let others = work.yardsticks.iter().filter(|yardstick| **yardstick != kind);
         let ratio = |yardstick: &Kind| {
@@ -111,12 +111,9 @@ impl Figures {
         (!figures.is_empty()).then(|| median(figures))
     }
 
-    /// One figure divided by another of the same round: the median of all rounds, if there is any.
+    /// One median divided by another, if there are both.
     pub fn ratio(&self, figure: Figure, place: Place, beside: Place) -> Option<f64> {
-        let pairs = self.samples.get(&place)?.iter().zip(self.samples.get(&beside)?);
-        let ratio = |(own, other): (&Sample, &Sample)| Some(figure.of(own)? / figure.of(other)?);
-        let ratios: Vec<_> = pairs.filter_map(ratio).collect();
-        (!ratios.is_empty()).then(|| median(ratios))
+        Some(self.median(figure, place)? / self.median(figure, beside)?)
     }
 
     /// Memory of a server that has just been started, in KiB: the median of all starts, if there is any.
