@@ -12,16 +12,26 @@
     reason = "a benchmark reads the clock, prints its figures, and ends where it cannot go on"
 )]
 
+#[path = "peers/dialect.rs"]
+mod dialect;
 #[path = "peers/floor.rs"]
 mod floor;
+#[path = "peers/goals.rs"]
+mod goals;
 #[path = "peers/load.rs"]
 mod load;
+#[path = "peers/load_messages.rs"]
+mod load_messages;
+#[path = "peers/load_places.rs"]
+mod load_places;
 #[path = "peers/load_tcp.rs"]
 mod load_tcp;
 #[path = "peers/load_udp.rs"]
 mod load_udp;
 #[path = "peers/once.rs"]
 mod once;
+#[path = "peers/plot.rs"]
+mod plot;
 #[path = "peers/process.rs"]
 mod process;
 #[path = "peers/server.rs"]
@@ -31,29 +41,60 @@ mod table;
 #[path = "peers/work.rs"]
 mod work;
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use once::Places;
+use once::Once;
 use process::Processors;
 use server::Kind;
 use table::Figures;
 use work::Work;
 
 fn main() {
-    // Cargo says --bench; all else are words that choose works by name.
-    let names: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    match names.first().map(String::as_str) {
+    // Cargo says --bench.
+    let mut words = std::env::args().skip(1).filter(|word| word != "--bench").peekable();
+    match words.peek().map(String::as_str) {
         Some("--floor-mm") => floor::serve_many(),
         Some("--floor") => floor::serve_one_by_one(),
-        Some(_) | None => run(&names),
+        Some("--floor-fan") => floor::serve_fan_out(),
+        Some(process::RUN) => process::become_program(words.skip(1)),
+        Some(_) | None => run(&Choice::new(words)),
     }
 }
 
-fn run(names: &[String]) {
+/// What is to be measured, and where the plot goes.
+#[derive(Default)]
+struct Choice {
+    /// Parts of names; none of them means everything.
+    names: Vec<String>,
+    plot: Option<PathBuf>,
+}
+
+impl Choice {
+    fn new(mut words: impl Iterator<Item = String>) -> Self {
+        let mut choice = Self::default();
+        while let Some(word) = words.next() {
+            if word == "--plot" {
+                choice.plot = Some(words.next().expect("--plot is followed by a path").into());
+            } else {
+                assert!(!word.starts_with('-'), "{word} is unknown: say --plot PATH, or parts of names");
+                choice.names.push(word);
+            }
+        }
+        choice
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|part| name.contains(part.as_str()))
+    }
+}
+
+fn run(choice: &Choice) {
     let rounds: usize = setting("PIGEON_BENCH_ROUNDS", 5);
     let seconds: f64 = setting("PIGEON_BENCH_SECONDS", 0.5);
     let length = Duration::try_from_secs_f64(seconds).expect("PIGEON_BENCH_SECONDS is a positive number");
+    process::open_many_files();
     let processors = Processors::claim();
     if processors.shared() {
         println!("only one processor: server and load share it, and times mean little");
@@ -61,8 +102,7 @@ fn run(names: &[String]) {
     for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_installed()) {
         println!("{}: not installed, left out", kind.name());
     }
-    let chosen = |name: &str| names.is_empty() || names.iter().any(|word| name.contains(word.as_str()));
-    let works: Vec<&Work> = work::ALL.iter().filter(|work| chosen(work.name)).collect();
+    let works: Vec<&Work> = work::ALL.iter().filter(|work| choice.has(work.name)).collect();
     println!("{rounds} rounds of {seconds} s, load average {}\n", load_average());
     let mut figures = Figures::default();
     for _ in 0..rounds {
@@ -75,23 +115,14 @@ fn run(names: &[String]) {
     if !works.is_empty() {
         figures.print_works(&works);
         figures.print_memory();
+        println!();
     }
-    if chosen("memory a client") {
-        let places = Places::measure(processors);
-        let Places { before_kib, after_kib } = places;
-        println!(
-            "\nmemory a client: {:.0} bytes (pigeond: 10,000 JOINs over UDP, {before_kib} to {after_kib} KiB)",
-            places.bytes_a_client(),
-        );
+    for once in Once::ALL.into_iter().filter(|once| choice.has(once.name())) {
+        figures.add_once(once, once.measure(processors));
     }
-    if chosen("kept: bytes written") {
-        let (slow, fast) = once::wear(processors);
-        println!(
-            "bytes written a kept request: {slow:.0} at 10 a second, {fast:.0} at 4 x 32 (pigeond, STATS)"
-        );
-    }
-    if chosen("start to READY") {
-        println!("start to READY: {:.0} us (pigeond, median of 20)", once::time_to_ready(processors));
+    goals::print(&figures);
+    if let Some(path) = &choice.plot {
+        plot::write(path, &figures, &works);
     }
     println!("load average {}", load_average());
 }

@@ -1,11 +1,10 @@
-//! The floor: what the kernel alone costs. Two bare UDP servers that read nothing of what they get.
+//! The floor: what the kernel alone costs. Bare UDP servers: two that read nothing of what they get, and one that
+//! sends what it gets to all others.
 
 use std::io::{IoSlice, IoSliceMut, Write};
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 
 /// Datagrams a call takes and gives, as the hub does.
@@ -60,10 +59,42 @@ pub fn serve_many() -> ! {
     }
 }
 
-/// A socket on a port that the system picks and that is told on standard output. Its process ends with the
-/// benchmark, however that ends.
+/// Sends what comes behind `ALL` to everybody else who has sent `JOIN`, up to [`BATCH`] datagrams a call.
+pub fn serve_fan_out() -> ! {
+    let socket = bind();
+    let mut sent = MultiHeaders::<SockaddrIn>::preallocate(BATCH, None);
+    let mut buffer = [0; DATAGRAM_BYTES];
+    let mut members: Vec<SocketAddr> = Vec::new();
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer).expect("a datagram");
+        let Some(text) = buffer[..length].strip_prefix(b"ALL ") else {
+            members.push(from);
+            let _ = socket.send_to(b"joined ", from);
+            continue;
+        };
+        let message = [b"MSG p0 ", text].concat();
+        let slices = [[IoSlice::new(&message)]; BATCH];
+        let others = members.iter().filter(|member| **member != from);
+        let others: Vec<_> = others.map(|member| Some(ipv4(*member))).collect();
+        for group in others.chunks(BATCH) {
+            let flags = MsgFlags::MSG_DONTWAIT;
+            let slices = slices.iter().take(group.len());
+            let _ = sendmmsg(socket.as_raw_fd(), &mut sent, slices, group, [], flags);
+        }
+        let mut digits = itoa::Buffer::new();
+        let _ = socket.send_to(digits.format(others.len()).as_bytes(), from);
+    }
+}
+
+fn ipv4(address: SocketAddr) -> SockaddrIn {
+    match address {
+        SocketAddr::V4(address) => address.into(),
+        SocketAddr::V6(address) => panic!("an IPv4 address, not {address}"),
+    }
+}
+
+/// A socket on a port that the system picks and that is told on standard output.
 fn bind() -> UdpSocket {
-    set_pdeathsig(Signal::SIGKILL).expect("a process may ask for its end");
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a UDP socket on loopback");
     let port = socket.local_addr().expect("a bound socket has an address").port();
     let mut stdout = std::io::stdout();

@@ -38,6 +38,50 @@ pub struct Done {
     pub lost: u64,
 }
 
+/// Messages of one client to so many others: what was sent, what came, and what was given up.
+#[derive(Clone, Copy, Debug)]
+pub struct Deliveries {
+    subscribers: u64,
+    window: u64,
+    /// Deliveries that are due in all.
+    due: u64,
+    delivered: u64,
+    lost: u64,
+}
+
+impl Deliveries {
+    /// To so many subscribers, with so many messages under way.
+    pub fn new(subscribers: usize, window: u64) -> Self {
+        Self { subscribers: subscribers as u64, window, due: 0, delivered: 0, lost: 0 }
+    }
+
+    /// How many messages are to be sent now, so that the window is full: they count as sent.
+    pub fn ask(&mut self) -> u64 {
+        let under_way = (self.due - self.delivered - self.lost).div_ceil(self.subscribers);
+        let count = self.window.saturating_sub(under_way);
+        self.due += count * self.subscribers;
+        count
+    }
+
+    /// So many more have been delivered.
+    pub fn deliver(&mut self, count: u64) {
+        self.delivered += count;
+        assert!(self.delivered <= self.due, "more was delivered than was sent");
+        // What comes late was not lost.
+        self.lost = self.lost.min(self.due - self.delivered);
+    }
+
+    /// All that is under way is lost.
+    pub fn give_up(&mut self) {
+        self.lost = self.due - self.delivered;
+    }
+
+    /// What was delivered, and what was lost.
+    pub fn done(&self) -> Done {
+        Done { requests: self.delivered, lost: self.lost }
+    }
+}
+
 /// One measurement.
 #[derive(Clone, Debug)]
 pub struct Sample {
@@ -64,7 +108,8 @@ pub fn measure(process: &Process, load: &mut dyn Load, length: Duration) -> Samp
     Sample {
         rate: requests / elapsed.as_secs_f64(),
         cost: micros(used) / requests,
-        lost: after.lost - before.lost,
+        // What was given up before can still have come.
+        lost: after.lost.saturating_sub(before.lost),
         trip: percentiles(load.trips()),
         resident_kib: process.resident_kib(),
     }
@@ -114,4 +159,10 @@ pub fn readable<'a>(sockets: impl Iterator<Item = BorrowedFd<'a>>) -> Vec<usize>
     }
     let ready = |socket: &PollFd<'_>| socket.any().unwrap_or(false);
     waiting.iter().enumerate().filter(|(_, socket)| ready(socket)).map(|(index, _)| index).collect()
+}
+
+/// Waits until this can be read: a first reply may take longer than a silence where the machine is busy.
+pub fn await_first(socket: BorrowedFd<'_>) {
+    let answered = (0..SILENCES).any(|_| !readable(std::iter::once(socket)).is_empty());
+    assert!(answered, "the server does not answer");
 }

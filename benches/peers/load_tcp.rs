@@ -1,23 +1,16 @@
-//! Load over TCP: pipelined increments, and messages to everybody.
+//! Load over TCP: pipelined increments.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
 
-use crate::load::{Done, Load, readable};
+use crate::load::{Done, Load, await_first, readable};
 
 /// Bytes read at a time.
-const READ_BYTES: usize = 64 * 1024;
-
-/// Messages to everybody that are under way.
-const MESSAGES: u64 = 32;
-
-/// How long a server may take for one thing in front of the measurement.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const READ_BYTES: usize = 64 * 1024;
 
 /// One connection, and what is still to be written to it.
-struct Client {
+pub struct Client {
     stream: TcpStream,
     /// The same request many times over.
     requests: Vec<u8>,
@@ -35,7 +28,8 @@ impl AsFd for Client {
 }
 
 impl Client {
-    fn new(stream: TcpStream, request: &[u8], most: usize) -> Self {
+    /// Over this stream, with at most so many requests still to be written.
+    pub fn new(stream: TcpStream, request: &[u8], most: usize) -> Self {
         stream.set_nonblocking(true).expect("a stream that does not wait");
         // Twice over: a window that begins within the first half ends within the second.
         let requests = request.repeat(2 * most);
@@ -53,7 +47,8 @@ impl Client {
         self.stream.write_all(&self.requests).expect("the little that is under way fits the socket");
     }
 
-    fn ask(&mut self, bytes: usize) {
+    /// Writes so many more bytes of requests, now or as soon as the stream takes them.
+    pub fn ask(&mut self, bytes: usize) {
         self.unwritten += bytes;
         while self.unwritten > 0 {
             match self.stream.write(&self.requests[self.position..self.position + self.unwritten]) {
@@ -67,20 +62,28 @@ impl Client {
         }
     }
 
-    /// Reads what has come, and counts its lines.
-    fn lines(&mut self, buffer: &mut [u8]) -> usize {
+    /// Writes a few bytes that are no request.
+    pub fn say(&mut self, bytes: &[u8]) {
+        assert_eq!(self.unwritten, 0, "no request is cut in two");
+        self.stream.write_all(bytes).expect("a few bytes fit the socket");
+    }
+
+    /// Reads what has come; nothing if nothing has.
+    pub fn read<'a>(&mut self, buffer: &'a mut [u8]) -> &'a [u8] {
         match self.stream.read(buffer) {
             Ok(0) => panic!("the server has closed a connection"),
-            Ok(length) => {
-                let reply = &buffer[..length];
-                let text = String::from_utf8_lossy(reply);
-                // No number holds it, nor a message of ours; every server's error does.
-                assert!(memchr::memchr(b'E', reply).is_none(), "an error: {text}");
-                memchr::memchr_iter(b'\n', reply).count()
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Ok(length) => &buffer[..length],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => &[],
             Err(error) => panic!("replies cannot be received: {error}"),
         }
+    }
+
+    /// Reads what has come, and counts its lines.
+    fn lines(&mut self, buffer: &mut [u8]) -> usize {
+        let reply = self.read(buffer);
+        let text = || String::from_utf8_lossy(reply);
+        assert!(reply.iter().all(|byte| says_yes(*byte)), "no number: {}", text());
+        memchr::memchr_iter(b'\n', reply).count()
     }
 }
 
@@ -109,8 +112,8 @@ impl Tcp {
         for (index, client) in load.clients.iter_mut().enumerate() {
             client.tagged = Some((format!("bench-{index:03}"), 0));
             client.ask_tagged(1);
-            readable(std::iter::once(client.as_fd()));
-            assert_eq!(client.lines(&mut load.buffer), 1, "the server answers");
+            await_first(client.as_fd());
+            assert_eq!(client.lines(&mut load.buffer), 1, "one reply opens the session");
             client.ask_tagged(window);
         }
         load
@@ -138,72 +141,15 @@ impl Load for Tcp {
     }
 }
 
-/// One client that sends to everybody, and others that listen.
-pub struct FanOut {
-    /// The first one sends.
-    clients: Vec<Client>,
-    listeners: u64,
-    request_bytes: usize,
-    asked: u64,
-    buffer: Vec<u8>,
-    done: Done,
+/// Whether a byte may stand in a number, or behind our tag. Each server's errors have some that may not.
+fn says_yes(byte: u8) -> bool {
+    let is_number = matches!(byte, b'0'..=b'9' | b':' | b'\r' | b'\n');
+    is_number || matches!(byte, b'#' | b'b' | b'e' | b'n' | b'c' | b'h' | b'-' | b'.' | b' ' | b'O' | b'K')
 }
 
-impl FanOut {
-    /// Joins one sender and so many listeners, and sends texts of so many bytes.
-    pub fn new(server: SocketAddr, listeners: usize, text_bytes: usize) -> Self {
-        let request = format!("ALL {}\n", "x".repeat(text_bytes));
-        let most = usize::try_from(MESSAGES).expect("a few");
-        let client = |index| Client::new(joined(server, index), request.as_bytes(), most);
-        Self {
-            clients: (0..=listeners).map(client).collect(),
-            listeners: listeners as u64,
-            request_bytes: request.len(),
-            asked: 0,
-            buffer: vec![0; READ_BYTES],
-            done: Done::default(),
-        }
-    }
-
-    /// Sends as many messages as keep [`MESSAGES`] under way.
-    fn ask(&mut self) {
-        let count = MESSAGES - (self.asked - self.done.requests / self.listeners);
-        self.asked += count;
-        self.clients[0].ask(usize::try_from(count).expect("a few") * self.request_bytes);
-    }
-}
-
-impl Load for FanOut {
-    fn step(&mut self) -> bool {
-        self.ask();
-        let ready = readable(self.clients.iter().map(AsFd::as_fd));
-        for &index in &ready {
-            let lines = self.clients[index].lines(&mut self.buffer);
-            // The sender gets replies, everybody else messages.
-            if index > 0 {
-                self.done.requests += lines as u64;
-            }
-        }
-        !ready.is_empty()
-    }
-
-    fn done(&self) -> Done {
-        self.done
-    }
-}
-
-fn connected(server: SocketAddr) -> TcpStream {
+/// A connection that sends what it has at once.
+pub fn connected(server: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(server).expect("it connects");
     stream.set_nodelay(true).expect("no delay");
-    stream
-}
-
-fn joined(server: SocketAddr, index: usize) -> TcpStream {
-    let mut stream = connected(server);
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    stream.write_all(format!("JOIN c{index}\n").as_bytes()).expect("a request can be sent");
-    let mut reply = [0; 64];
-    let length = stream.read(&mut reply).expect("a reply");
-    assert!(reply[..length].starts_with(b"joined "), "{:?}", String::from_utf8_lossy(&reply[..length]));
     stream
 }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 
-use crate::load::{Done, Load, SILENCE_MS, readable};
+use crate::load::{Done, Load, SILENCE_MS, await_first, readable};
+use crate::server::Kind;
 
 /// Most requests that one socket has under way.
 const WINDOW: usize = 32;
@@ -18,6 +19,12 @@ const REPLY_BYTES: usize = 2048;
 
 /// Lines of a datagram that holds several.
 const LINES: usize = 16;
+
+/// A request's number, which of how many datagrams it is, a reserved word; and the request.
+const MEMCACHED: &[u8] = b"\x00\x01\x00\x00\x00\x01\x00\x00incr c 1\r\n";
+
+/// What stands in front of memcached's request and reply.
+const MEMCACHED_HEADER: usize = 8;
 
 /// What a datagram asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,15 +37,22 @@ pub enum Request {
     Tagged,
     /// Several of those.
     TaggedLines,
+    /// `incr`, as memcached takes it.
+    Memcached,
 }
 
 impl Request {
     /// Requests that one datagram holds, as the hub counts them.
     pub fn weight(self) -> u64 {
         match self {
-            Self::Plain | Self::Tagged => 1,
+            Self::Plain | Self::Tagged | Self::Memcached => 1,
             Self::Lines | Self::TaggedLines => LINES as u64,
         }
+    }
+
+    /// The same, as this server takes it.
+    pub fn to(self, kind: Kind) -> Self {
+        if kind == Kind::Memcached { Self::Memcached } else { self }
     }
 
     fn write(self, client: &mut Client, datagram: &mut Vec<u8>) {
@@ -48,6 +62,7 @@ impl Request {
             Self::Lines => (0..LINES).for_each(|_| datagram.extend_from_slice(b"INC\n")),
             Self::Tagged => client.write_tagged(datagram),
             Self::TaggedLines => (0..LINES).for_each(|_| client.write_tagged(datagram)),
+            Self::Memcached => datagram.extend_from_slice(MEMCACHED),
         }
     }
 }
@@ -116,9 +131,9 @@ impl Udp {
     fn open(&mut self) {
         for index in 0..self.clients.len() {
             self.ask(index, 1);
-            readable(std::iter::once(self.clients[index].as_fd()));
+            await_first(self.clients[index].as_fd());
             self.take(index);
-            assert!(self.clients[index].under_way == 0, "the server does not answer");
+            assert_eq!(self.clients[index].under_way, 0, "one reply opens the session");
         }
         (0..self.clients.len()).for_each(|index| self.ask(index, self.window));
     }
@@ -146,7 +161,7 @@ impl Udp {
             }
         }
         for (reply, length) in self.replies.iter().zip(&lengths[..count]) {
-            check(&reply[..*length]);
+            check(&reply[..*length], self.weight);
         }
         client.under_way = client.under_way.saturating_sub(count);
         self.done.requests += self.weight * count as u64;
@@ -196,17 +211,19 @@ impl Load for Udp {
 /// One socket, one request under way.
 pub struct RoundTrip {
     socket: UdpSocket,
+    request: &'static [u8],
     trips: Vec<Duration>,
     done: Done,
 }
 
 impl RoundTrip {
-    /// Talks to this server.
-    pub fn new(server: SocketAddr) -> Self {
+    /// Asks this server for this, again and again.
+    pub fn new(server: SocketAddr, request: Request) -> Self {
+        let request = if request == Request::Memcached { MEMCACHED } else { b"INC" };
         let socket = connected(server);
         let silence = Duration::from_millis(SILENCE_MS.into());
         socket.set_read_timeout(Some(silence)).expect("a timeout");
-        Self { socket, trips: Vec::new(), done: Done::default() }
+        Self { socket, request, trips: Vec::new(), done: Done::default() }
     }
 }
 
@@ -214,11 +231,11 @@ impl Load for RoundTrip {
     fn step(&mut self) -> bool {
         let mut reply = [0; REPLY_BYTES];
         let start = Instant::now();
-        self.socket.send(b"INC").expect("a request can be sent");
+        self.socket.send(self.request).expect("a request can be sent");
         match self.socket.recv(&mut reply) {
             Ok(length) => {
                 self.trips.push(start.elapsed());
-                check(&reply[..length]);
+                check(&reply[..length], 1);
                 self.done.requests += 1;
                 true
             }
@@ -245,12 +262,22 @@ fn connected(server: SocketAddr) -> UdpSocket {
     socket
 }
 
-/// A reply is a number, or a tag, OK and a number: a server that refuses work is no faster.
-fn check(reply: &[u8]) {
-    let body = match reply {
-        [b'#', ..] => reply.splitn(2, |byte| *byte == b' ').nth(1).and_then(|rest| rest.strip_prefix(b"OK ")),
-        _ => Some(reply),
-    };
-    let is_number = body.and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit);
-    assert!(is_number, "no number: {:?}", String::from_utf8_lossy(reply));
+/// A reply is as many lines as were asked for, and each is a number, or a tag, OK and a number; memcached's has a
+/// header. A server that refuses work is no faster.
+pub fn check(reply: &[u8], lines: u64) {
+    let text =
+        if reply.starts_with(b"\0") { reply.get(MEMCACHED_HEADER..).unwrap_or_default() } else { reply };
+    let mut numbers = 0;
+    for line in text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n') {
+        let body = match line {
+            [b'#', ..] => {
+                line.splitn(2, |byte| *byte == b' ').nth(1).and_then(|rest| rest.strip_prefix(b"OK "))
+            }
+            _ => Some(line),
+        };
+        let is_number = body.and_then(<[u8]>::first).is_some_and(u8::is_ascii_digit);
+        assert!(is_number, "no number: {:?}", String::from_utf8_lossy(reply));
+        numbers += 1;
+    }
+    assert_eq!(numbers, lines, "numbers: {:?}", String::from_utf8_lossy(reply));
 }

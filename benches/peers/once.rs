@@ -1,14 +1,16 @@
-//! What is measured once in a run: how soon the hub is ready, and the memory that its clients take.
+//! What is measured once in a run: how soon the hub is ready, the memory that its clients take, what it writes to the
+//! disk, and what it takes of it.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::load::{Load, float, median};
+use crate::load_places::{PATIENCE, client_socket, joined};
 use crate::load_udp::{Request, Udp};
 use crate::process::{Process, Processors};
-use crate::server::{self, Server};
+use crate::server::{self, PIGEOND, Server};
 
 /// Starts that are timed.
 const STARTS: usize = 20;
@@ -17,11 +19,51 @@ const STARTS: usize = 20;
 const FIRST_CLIENTS: u32 = 100;
 const CLIENTS: u32 = 10_000;
 
-/// How long the hub may take to be ready or to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// One of these figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Once {
+    /// Bytes of memory a joined client.
+    ClientBytes,
+    /// Bytes written to the disk a kept request, at ten a second.
+    SlowWear,
+    /// The same, as fast as 4 sockets with 32 under way make them.
+    FastWear,
+    /// Time from the start of the program to READY, in microseconds.
+    ReadyMicros,
+    /// Bytes of both programs.
+    ProgramBytes,
+}
+
+impl Once {
+    /// All, in the order of the table.
+    pub const ALL: [Self; 5] =
+        [Self::ClientBytes, Self::SlowWear, Self::FastWear, Self::ReadyMicros, Self::ProgramBytes];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClientBytes => "memory a client, bytes",
+            Self::SlowWear => "written a kept request at 10 a second, bytes",
+            Self::FastWear => "written a kept request at 4 x 32, bytes",
+            Self::ReadyMicros => "start to READY, us",
+            Self::ProgramBytes => "both programs, bytes",
+        }
+    }
+
+    /// Measures it.
+    pub fn measure(self, processors: Processors) -> f64 {
+        match self {
+            Self::ClientBytes => client_bytes(processors),
+            Self::SlowWear => worn(processors, wear_slowly),
+            Self::FastWear => worn(processors, wear_fast),
+            Self::ReadyMicros => time_to_ready(processors),
+            Self::ProgramBytes => float(program_bytes()),
+        }
+    }
+}
 
 /// Median time from the start of the program to READY, in microseconds.
-pub fn time_to_ready(processors: Processors) -> f64 {
+fn time_to_ready(processors: Processors) -> f64 {
     median((0..STARTS).map(|_| one_start(processors).as_secs_f64() * 1e6).collect())
 }
 
@@ -30,7 +72,7 @@ fn one_start(processors: Processors) -> Duration {
     let path = directory.path().join("notify");
     let socket = UnixDatagram::bind(&path).expect("a socket to be told on");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    let mut command = server::pigeond(directory.path(), "");
+    let mut command = server::pigeond(Command::new(PIGEOND), directory.path(), "");
     command.env("NOTIFY_SOCKET", &path).stderr(Stdio::null());
     let start = Instant::now();
     let process = processors.spawn(&mut command);
@@ -45,30 +87,15 @@ fn one_start(processors: Processors) -> Duration {
     elapsed
 }
 
-/// What the hub's memory was with a hundred clients, and with ten thousand more.
-#[derive(Clone, Copy, Debug)]
-pub struct Places {
-    /// With [`FIRST_CLIENTS`], in KiB: what is made on first use is there.
-    pub before_kib: u64,
-    /// With [`CLIENTS`] more, in KiB.
-    pub after_kib: u64,
-}
-
-impl Places {
-    /// Joins that many, each from an address of its own.
-    pub fn measure(processors: Processors) -> Self {
-        let settings = format!("[clients]\nlimit = {}\n", FIRST_CLIENTS + CLIENTS);
-        let hub = Server::pigeond(processors, &settings);
-        join(&hub, 0, FIRST_CLIENTS);
-        let before_kib = hub.process.resident_kib();
-        join(&hub, FIRST_CLIENTS, CLIENTS);
-        Self { before_kib, after_kib: hub.process.resident_kib() }
-    }
-
-    /// Bytes a client.
-    pub fn bytes_a_client(self) -> f64 {
-        float(self.after_kib.saturating_sub(self.before_kib)) * 1024.0 / f64::from(CLIENTS)
-    }
+/// Bytes of memory a joined client: what ten thousand of them add to a hundred, which have made what is made on
+/// first use.
+fn client_bytes(processors: Processors) -> f64 {
+    let settings = format!("[clients]\nlimit = {}\n", FIRST_CLIENTS + CLIENTS);
+    let hub = Server::pigeond(processors, &settings);
+    join(&hub, 0, FIRST_CLIENTS);
+    let before_kib = hub.process.resident_kib();
+    join(&hub, FIRST_CLIENTS, CLIENTS);
+    float(hub.process.resident_kib().saturating_sub(before_kib)) * 1024.0 / f64::from(CLIENTS)
 }
 
 /// How long requests are counted for the wear they cause; where they come slowly longer than the hub waits before it folds
@@ -78,36 +105,33 @@ const SLOW_WEAR_TIME: Duration = Duration::from_secs(35);
 /// The pause between those that come slowly.
 const SLOWLY: Duration = Duration::from_millis(100);
 
-/// Bytes written to the disk for each kept request, as the hub's own STATS tell: at ten a second, and as fast as 4
-/// sockets with 32 under way make them.
-pub fn wear(processors: Processors) -> (f64, f64) {
-    let slow = worn(processors, |hub| {
-        let socket = distinct_socket(0, hub.address);
-        let start = Instant::now();
-        for number in 1.. {
-            if start.elapsed() >= SLOW_WEAR_TIME {
-                break;
-            }
-            socket.send(format!("#slow-one.{number} INC").as_bytes()).expect("a request can be sent");
-            socket.recv(&mut [0; 200]).expect("a reply");
-            std::thread::sleep(SLOWLY);
+fn wear_slowly(hub: &Server) {
+    let socket = client_socket(0, hub.address);
+    let start = Instant::now();
+    for number in 1.. {
+        if start.elapsed() >= SLOW_WEAR_TIME {
+            break;
         }
-    });
-    let fast = worn(processors, |hub| {
-        let mut load = Udp::new(hub.address, (4, 32), Request::Tagged, 1);
-        let start = Instant::now();
-        while start.elapsed() < WEAR_TIME {
-            load.step();
-        }
-    });
-    (slow, fast)
+        socket.send(format!("#slow-one.{number} INC").as_bytes()).expect("a request can be sent");
+        socket.recv(&mut [0; 200]).expect("a reply");
+        std::thread::sleep(SLOWLY);
+    }
 }
 
-fn worn(processors: Processors, load: impl FnOnce(&Server)) -> f64 {
+fn wear_fast(hub: &Server) {
+    let mut load = Udp::new(hub.address, (4, 32), Request::Tagged, 1);
+    let start = Instant::now();
+    while start.elapsed() < WEAR_TIME {
+        load.step();
+    }
+}
+
+/// Bytes written to the disk for each kept request, as the hub's own STATS tell.
+fn worn(processors: Processors, load: fn(&Server)) -> f64 {
     let hub = Server::pigeond(processors, "");
     // What a new file costs is not counted.
     let kept_once = |name: &str| {
-        let socket = distinct_socket(1, hub.address);
+        let socket = client_socket(1, hub.address);
         socket.send(format!("#{name}.1 INC").as_bytes()).expect("a request can be sent");
         socket.recv(&mut [0; 200]).expect("a reply");
         // The hub asks the system some time after a commit.
@@ -136,28 +160,8 @@ fn figure(socket: &UdpSocket, name: &str) -> u64 {
 /// A place outlives its socket, so that each is opened and closed in turn.
 fn join(hub: &Server, first: u32, count: u32) {
     for index in first..first + count {
-        let socket = distinct_socket(index, hub.address);
-        let code = format!("client-{index}");
-        socket.send(format!("JOIN {code}").as_bytes()).expect("a request can be sent");
-        let mut reply = [0; 200];
-        let length = socket.recv(&mut reply).expect("a reply");
-        let reply = String::from_utf8_lossy(&reply[..length]);
-        assert!(reply.starts_with(&format!("joined {code} ")), "{reply:?}");
+        drop(joined(hub.address, index, &format!("client-{index}")));
     }
-}
-
-/// A socket on 127.1.x.y. The hub answers nobody on loopback whose port is its own.
-fn distinct_socket(index: u32, hub: SocketAddr) -> UdpSocket {
-    let address = Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 1).to_bits() + index);
-    let bind = || UdpSocket::bind((address, 0)).expect("a UDP socket on loopback");
-    let mut socket = bind();
-    if socket.local_addr().expect("a bound socket has an address").port() == hub.port() {
-        // The second is bound while the first still has that port.
-        socket = bind();
-    }
-    socket.connect(hub).expect("it connects");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    socket
 }
 
 /// Memory of a process that has just been started, in KiB.
@@ -165,4 +169,10 @@ pub fn idle_kib(process: &Process) -> u64 {
     // What is done after the first word to us is done by then.
     std::thread::sleep(Duration::from_millis(20));
     process.resident_kib()
+}
+
+/// Bytes of both programs, as the release profile strips them.
+fn program_bytes() -> u64 {
+    let bytes = |path| std::fs::metadata(path).expect("both programs are built").len();
+    bytes(PIGEOND) + bytes(env!("CARGO_BIN_EXE_pigeon"))
 }

@@ -1,9 +1,14 @@
 //! Processes under measurement: where they run, what they have used.
 
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::Duration;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 
@@ -45,6 +50,32 @@ fn pin(cpu: usize) {
     let mut set = CpuSet::new();
     set.set(cpu).expect("a processor that exists");
     sched_setaffinity(Pid::from_raw(0), &set).expect("a process may choose among its processors");
+}
+
+/// The word that makes this program another one, which ends with the benchmark, however that ends.
+pub const RUN: &str = "--run";
+
+/// A command that ends with the benchmark, also where that is killed.
+pub fn tied(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+    command.arg(RUN).arg(program);
+    command
+}
+
+/// What [`tied`] starts: becomes that program.
+pub fn become_program(mut words: impl Iterator<Item = String>) -> ! {
+    set_pdeathsig(Signal::SIGKILL).expect("a process may ask for its end");
+    let program = words.next().expect("a program");
+    panic!("{program} does not start: {}", Command::new(&program).args(words).exec());
+}
+
+/// Files that a process of the benchmark may need: one for each client, and some more.
+const FILES: u64 = 4096;
+
+/// Lets this process and its children open so many.
+pub fn open_many_files() {
+    let (now, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("a process may read its limits");
+    setrlimit(Resource::RLIMIT_NOFILE, now.max(FILES.min(most)), most).expect("a process may use its limits");
 }
 
 /// A child process, ended when dropped.

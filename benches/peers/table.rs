@@ -3,21 +3,64 @@
 use std::collections::BTreeMap;
 
 use crate::load::{Sample, float, median};
+use crate::once::Once;
 use crate::server::Kind;
-use crate::work::{Ratio, Work};
+use crate::work::Work;
 
-/// Every sample of one run, by work and server; a server's samples are in the order of the rounds.
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Processor time a request, in microseconds.
+    Cost,
+    /// Requests a second.
+    Rate,
+    /// Median of a round trip, in microseconds.
+    Median,
+    /// 99th percentile of a round trip, in microseconds.
+    Late,
+}
+
+impl Figure {
+    fn of(self, sample: &Sample) -> Option<f64> {
+        match self {
+            Self::Cost => Some(sample.cost),
+            Self::Rate => Some(sample.rate),
+            Self::Median => sample.trip.map(|(median, _)| median),
+            Self::Late => sample.trip.map(|(_, late)| late),
+        }
+    }
+}
+
+/// Who does what.
+pub type Place = (&'static str, Kind);
+
+/// Every sample of one run, by work and server.
 #[derive(Debug, Default)]
 pub struct Figures {
-    samples: BTreeMap<(&'static str, Kind), Vec<Sample>>,
+    samples: BTreeMap<Place, Vec<Sample>>,
     idle_kib: BTreeMap<Kind, Vec<f64>>,
+    once: BTreeMap<Once, f64>,
 }
 
 impl Figures {
     /// Adds a sample, and the server's memory before it, in KiB.
     pub fn add(&mut self, work: &Work, kind: Kind, (sample, idle_kib): (Sample, u64)) {
         self.samples.entry((work.name, kind)).or_default().push(sample);
-        self.idle_kib.entry(kind).or_default().push(float(idle_kib));
+        // Settings can cost memory before anybody comes.
+        if work.has_defaults() || !kind.is_hub() {
+            self.idle_kib.entry(kind).or_default().push(float(idle_kib));
+        }
+    }
+
+    /// Adds and prints what is measured once in a run.
+    pub fn add_once(&mut self, once: Once, figure: f64) {
+        println!("{}: {figure:.0}", once.name());
+        self.once.insert(once, figure);
+    }
+
+    /// What was measured once, if it was.
+    pub fn once(&self, once: Once) -> Option<f64> {
+        self.once.get(&once).copied()
     }
 
     /// Prints what each work cost each server: medians of all rounds.
@@ -36,39 +79,46 @@ impl Figures {
     }
 
     fn print_row(&self, work: &Work, kind: Kind, samples: &[Sample]) {
-        let middle = |figure: fn(&Sample) -> f64| median(samples.iter().map(figure).collect());
-        let trip = |pick: fn((f64, f64)) -> f64| {
-            let trips: Vec<_> = samples.iter().filter_map(|sample| sample.trip).map(pick).collect();
-            if trips.is_empty() { String::new() } else { format!("{:.1}", median(trips)) }
-        };
+        let middle = |figure| self.median(figure, (work.name, kind));
+        let trip = |figure| middle(figure).map(|time| format!("{time:.1}")).unwrap_or_default();
         let lost: u64 = samples.iter().map(|sample| sample.lost).sum();
         println!(
             "{:<32} {:<12} {:>10.0} {:>9.3} {:>8} {:>8} {:>6}  {}",
             work.name,
             kind.name(),
-            middle(|sample| sample.rate),
-            middle(|sample| sample.cost),
-            trip(|(p50, _)| p50),
-            trip(|(_, p99)| p99),
+            middle(Figure::Rate).unwrap_or_default(),
+            middle(Figure::Cost).unwrap_or_default(),
+            trip(Figure::Median),
+            trip(Figure::Late),
             lost,
             self.ratios(work, kind),
         );
     }
 
-    /// A server's figure, measured by each yardstick in the same round.
+    /// A server's figure, measured by each yardstick.
     fn ratios(&self, work: &Work, kind: Kind) -> String {
-        let samples = |kind| self.samples.get(&(work.name, kind)).map_or(&[][..], Vec::as_slice);
-        let ratio = |yardstick: &Kind| {
-            let pairs = samples(kind).iter().zip(samples(*yardstick));
-            let ratio = |(own, other): (&Sample, &Sample)| match work.ratio {
-                Ratio::Cost => own.cost / other.cost,
-                Ratio::Rate => own.rate / other.rate,
-            };
-            let ratios: Vec<_> = pairs.map(ratio).collect();
-            (!ratios.is_empty()).then(|| format!("{} {:.2}", yardstick.name(), median(ratios)))
-        };
         let others = work.yardsticks.iter().filter(|yardstick| **yardstick != kind);
+        let ratio = |yardstick: &Kind| {
+            let ratio = self.ratio(work.figure, (work.name, kind), (work.name, *yardstick))?;
+            Some(format!("{} {ratio:.2}", yardstick.name()))
+        };
         others.filter_map(ratio).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Median of all rounds, if there is any.
+    pub fn median(&self, figure: Figure, place: Place) -> Option<f64> {
+        let figures: Vec<_> = self.samples.get(&place)?.iter().filter_map(|s| figure.of(s)).collect();
+        (!figures.is_empty()).then(|| median(figures))
+    }
+
+    /// One median divided by another, if there are both.
+    pub fn ratio(&self, figure: Figure, place: Place, beside: Place) -> Option<f64> {
+        Some(self.median(figure, place)? / self.median(figure, beside)?)
+    }
+
+    /// Memory of a server that has just been started, in KiB: the median of all starts, if there is any.
+    pub fn idle_kib(&self, kind: Kind) -> Option<f64> {
+        self.idle_kib.get(&kind).cloned().map(median)
     }
 
     /// Prints the memory of each server: as started, and the most after a load.
