@@ -24,12 +24,12 @@ PROGRAMS = Path(os.environ.get("PIGEON_BIN", ROOT / "target" / "release"))
 
 # Instructions for one request, at most.
 BOUNDS = {
-    "udp": 6000,
-    "udp, 16 lines": 1500,
-    "udp, tagged": 9000,
-    "tcp": 6000,
+    "udp": 6500,
+    "udp, 16 lines": 1700,
+    "udp, tagged": 7700,
+    "tcp": 6500,
     "tcp, 128 lines": 1500,
-    "message": 9000,
+    "message": 7200,
 }
 # Rounds of each run; the first fill tables and buffers that stay.
 FEW, MANY = 300, 1300

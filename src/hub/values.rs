@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use super::change::Change;
 use super::directory::{Directory, Slot};
 use super::tally::Tally;
+use crate::limits::{KEPT_ACTIONS, MESSAGE_BYTES};
 use crate::names::Key;
 use crate::wire::{ErrorName, Refusal};
 
@@ -85,11 +86,14 @@ pub(super) struct Values {
     bytes: usize,
     /// Where values have changed since they were last kept; some of these may be gone, or others by now.
     changed: Vec<Slot>,
+    /// Room for the text of one of them.
+    text: Vec<u8>,
 }
 
 impl Values {
     pub(super) fn new(seed: u64) -> Self {
-        Self { directory: Directory::new(seed), makers: Tally::new(seed), bytes: 0, changed: Vec::new() }
+        let (directory, makers) = (Directory::new(seed), Tally::new(seed));
+        Self { directory, makers, bytes: 0, changed: Vec::new(), text: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -121,17 +125,19 @@ impl Values {
 
     /// Hands over what has changed, each value once, as it is now.
     pub(super) fn take_changed(&mut self, mut keep: impl FnMut(&Change<'_>)) {
-        let mut text = Vec::new();
-        for slot in core::mem::take(&mut self.changed) {
-            let Some(value) = self.directory.get_mut(slot).filter(|value| value.changed) else { continue };
+        let Self { directory, changed, text, .. } = self;
+        for slot in changed.drain(..) {
+            let Some(value) = directory.get_mut(slot).filter(|value| value.changed) else { continue };
             value.changed = false;
             let maker = value.maker;
             text.clear();
-            value.content.write(&mut text);
-            if let Some(key) = self.directory.name(slot) {
-                keep(&Change::Value { key, text: &text, maker });
+            value.content.write(text);
+            if let Some(key) = directory.name(slot) {
+                keep(&Change::Value { key, text, maker });
             }
         }
+        changed.shrink_to(KEPT_ACTIONS);
+        text.shrink_to(MESSAGE_BYTES);
     }
 
     /// Appends the value in a slot.
