@@ -351,7 +351,7 @@ impl Hub {
     pub fn summary(&self) -> Summary {
         Summary {
             clients: self.clients.len(),
-            limit: self.settings.clients_limit,
+            limit: self.settings.places(),
             connections: self.streams.len(),
             counters: self.counters,
             disk_fails: self.journal.is_failing(),

@@ -163,10 +163,11 @@ pub const IDS: u64 = 1 << 42;
 /// nothing is done that would need more of it.
 pub const RECORDED_BYTES: usize = 32 << 20;
 
-/// Questions that may be open in all, and for one source address: each waits for its answer for seconds.
+/// Questions that may be open in all of those who have no secret, and as many again of those who have: each waits for its
+/// answer for seconds.
 pub const QUESTIONS: usize = 4096;
-/// Questions that one source address may have open.
-pub const QUESTIONS_PER_ADDRESS: usize = 256;
+/// Questions that one source address may have open, or one code that has a secret.
+pub const QUESTIONS_PER_OWNER: usize = 256;
 
 /// Messages to send, events and the like that room is kept for between inputs.
 pub const KEPT_ACTIONS: usize = 1024;
@@ -207,6 +208,10 @@ pub const CROWD_TIME: Duration = Duration::from_millis(20);
 pub const NEWCOMERS_RATE: u32 = 2000;
 /// As many of them may come at once.
 pub const NEWCOMERS_BURST: u32 = 200;
+
+/// JOINs a second of codes with a secret that are looked at from an address that has asked too often: its client is let in
+/// though somebody forges its address.
+pub const JOINS_PER_SECOND: u32 = 1000;
 
 /// Of so many same plain texts from one peer, without a pause between them, the last is not answered: any loop with
 /// another server ends.

@@ -16,7 +16,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use pigeond::hub::{Action, Conn, Hub, Input, Networks, Settings, Target, TextReply};
+use pigeond::hub::{
+    Action, Allowed, CodeKey, Conn, Hub, Input, Networks, Secret, Settings, Target, TextReply,
+};
 use pigeond::limits::{LOOP_TEXTS, SILENT_TIME};
 use proptest::prelude::*;
 use world::{VIA, World, peer};
@@ -37,9 +39,14 @@ fn outside(n: u8) -> SocketAddr {
 }
 
 impl Scales {
-    fn new() -> Self {
+    /// If so, ann has a secret, which nobody there knows.
+    fn new(is_keyed: bool) -> Self {
         let everywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse().unwrap());
-        let settings = Settings { networks: Networks::List(everywhere.to_vec()), ..Settings::default() };
+        let mut settings = Settings { networks: Networks::List(everywhere.to_vec()), ..Settings::default() };
+        if is_keyed {
+            let secret = Secret::new(b"00112233445566778899aabbccddeeff");
+            settings.keys.codes.insert("ann".into(), CodeKey { secret, allowed: Allowed::default() });
+        }
         let mut world = World::new();
         world.hub = Hub::restore(settings, 1, &[]).unwrap();
         Self { world, received: BTreeMap::new(), sent: BTreeMap::new() }
@@ -107,7 +114,7 @@ fn line() -> impl Strategy<Value = String> {
     let tag = prop::option::weighted(0.5, (0..4_u8, 1..5_u64));
     let pad = prop::sample::select(vec![0_usize, 0, 20, 300, 1200]);
     let end = prop::sample::select(vec!["", "\n", "\r\n", "\0"]);
-    (0..26_u8, code, text, tag, pad, end).prop_map(|(which, code, text, tag, pad, end)| {
+    (0..29_u8, code, text, tag, pad, end).prop_map(|(which, code, text, tag, pad, end)| {
         let command = match which {
             0 | 1 => format!("JOIN {code}"),
             2 | 3 => format!("JOIN {code} ack"),
@@ -130,9 +137,15 @@ fn line() -> impl Strategy<Value = String> {
             22 => "HELP".to_owned(),
             23 => format!("ACK {}", 1 + text.len() % 4),
             24 => format!("PING {text}"),
+            25 => "WHO".to_owned(),
+            26 => "INFO".to_owned(),
+            27 => format!("JOIN {code} 0123456789abcdef"),
             _ => text,
         };
-        let tag = tag.map_or_else(String::new, |(session, number)| format!("#session{session}.{number} "));
+        let tag = tag.map_or_else(String::new, |(session, number)| match number {
+            4 => format!("#session{session}.{number}.0123456789abcdef "),
+            _ => format!("#session{session}.{number} "),
+        });
         format!("{tag}{command}{}{end}", " ".repeat(pad))
     })
 }
@@ -158,8 +171,11 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn an_address_outside_is_never_sent_more_than_came_from_it(steps in prop::collection::vec(step(), 1..80)) {
-        let mut scales = Scales::new();
+    fn an_address_outside_is_never_sent_more_than_came_from_it(
+        steps in prop::collection::vec(step(), 1..80),
+        is_keyed in any::<bool>(),
+    ) {
+        let mut scales = Scales::new(is_keyed);
         for (index, step) in steps.iter().enumerate() {
             let holds = match step {
                 Step::Outside(n, lines, to_many) => scales.datagram(outside(*n), lines.concat().as_bytes(), *to_many),
@@ -174,7 +190,7 @@ proptest! {
 
 /// Scales with somebody outside who has joined as `ann`, in this way, and whose bytes of that second are long past.
 fn joined_from_outside(join: &str) -> Scales {
-    let mut scales = Scales::new();
+    let mut scales = Scales::new(false);
     assert!(scales.datagram(outside(0), format!("{join}{}\n", " ".repeat(300)).as_bytes(), false));
     assert!(scales.commit(true));
     assert!(scales.has_sent(), "who asks with enough bytes is answered");
@@ -201,7 +217,7 @@ fn an_address_outside_is_told_nothing_that_it_did_not_just_pay_for() {
 
 #[test]
 fn an_answer_too_late_and_a_disk_that_fails_are_no_gift_to_an_address_outside() {
-    let mut scales = Scales::new();
+    let mut scales = Scales::new(false);
     assert!(scales.datagram(peer(1), b"JOIN bob", false) && scales.commit(true));
     let request = format!("JOIN ann{}\nASK bob what\n", " ".repeat(40));
     assert!(scales.datagram(outside(0), request.as_bytes(), false));

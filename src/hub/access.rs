@@ -10,7 +10,7 @@ use core::time::Duration;
 use super::Hub;
 use super::actions::Via;
 use super::settings::Settings;
-use crate::limits::{AMPLIFICATION_BYTES, AMPLIFICATION_FACTOR};
+use crate::limits::{AMPLIFICATION_BYTES, AMPLIFICATION_FACTOR, JOINS_PER_SECOND};
 use crate::moment::Moment;
 use loops::Loops;
 use pressure::{Pressure, Share};
@@ -133,6 +133,13 @@ impl Access {
         let within = source.texts < limit;
         source.texts = source.texts.saturating_add(1);
         within && !self.loops.goes_round(now, from, text)
+    }
+
+    /// Whether one more JOIN of a code with a secret is looked at from an address that has asked too often.
+    pub(super) fn may_ask_to_join(&mut self, now: Moment, from: IpAddr) -> bool {
+        let source = self.sources.find_or_add(now, from);
+        source.joins = source.joins.saturating_add(1);
+        source.joins <= JOINS_PER_SECOND
     }
 
     /// Whether a UDP address has been sent all that it may be sent in this second. Loopback is exempt.

@@ -111,7 +111,7 @@ impl Hub {
     /// What hub this is, for who does not know it yet.
     pub(super) fn here(&self, body: &mut Vec<u8>) {
         let settings = &self.settings;
-        let (clients, limit) = (self.clients.len(), settings.clients_limit);
+        let (clients, limit) = (self.clients.len(), settings.places());
         let rest = format!("{} {} {} {clients}/{limit}", settings.name, settings.version, settings.port);
         body.extend_from_slice(HERE);
         body.extend_from_slice(rest.as_bytes());

@@ -1,12 +1,11 @@
 //! Questions that wait for their answers, and the replies that wait behind them (protocol, section 3).
 
-use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::actions::{Action, Actions, Conn, Position, Target};
 use super::directory::Slot;
-use super::tally::Tally;
-use crate::limits::{QUESTIONS, QUESTIONS_PER_ADDRESS};
+use super::tally::{Owner, Owners};
+use crate::limits::{QUESTIONS, QUESTIONS_PER_OWNER};
 use crate::moment::Moment;
 use crate::names::Code;
 use crate::wire::{End, ErrorName, Number, Refusal};
@@ -30,7 +29,7 @@ pub(super) struct Question {
     /// Where the answer goes; `None` if that is gone.
     pub(super) target: Option<Target>,
     /// Whom it is counted for.
-    source: IpAddr,
+    owner: Owner,
     /// How the request ended, and so the reply ends.
     pub(super) end: End,
     pub(super) tagged: Option<Tagged>,
@@ -68,7 +67,7 @@ enum Part {
 #[derive(Debug)]
 pub(super) struct Asks {
     questions: BTreeMap<u64, Question>,
-    askers: Tally,
+    askers: Owners,
     next: u64,
     seed: u64,
     /// Streams on which replies wait.
@@ -78,7 +77,7 @@ pub(super) struct Asks {
 impl Asks {
     pub(super) fn new(seed: u64) -> Self {
         let (questions, queues) = (BTreeMap::new(), BTreeMap::new());
-        Self { questions, askers: Tally::new(seed), next: 1, seed, queues }
+        Self { questions, askers: Owners::new(seed), next: 1, seed, queues }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -89,18 +88,18 @@ impl Asks {
     pub(super) fn open(
         &mut self,
         target: Target,
-        source: IpAddr,
+        owner: Owner,
         end: End,
         asked: Code<'_>,
     ) -> Result<u64, Refusal> {
-        if self.questions.len() >= QUESTIONS || !self.askers.add(source, QUESTIONS_PER_ADDRESS) {
+        if !self.askers.add(&owner, QUESTIONS, QUESTIONS_PER_OWNER) {
             return Err(TOO_MANY);
         }
         let number = self.next;
         self.next += 1;
         let question = Question {
             target: Some(target),
-            source,
+            owner,
             end,
             tagged: None,
             asked: asked.as_str().into(),
@@ -129,7 +128,7 @@ impl Asks {
     /// Ends a question.
     pub(super) fn close(&mut self, number: u64) -> Option<Question> {
         let question = self.questions.remove(&number)?;
-        self.askers.remove(&question.source);
+        self.askers.remove(&question.owner);
         Some(question)
     }
 

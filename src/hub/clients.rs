@@ -8,7 +8,6 @@ use hashbrown::HashTable;
 use super::actions::{Peer, Target};
 use super::air::Bucket;
 use super::directory::{Directory, Slot};
-use super::keys::Keys;
 use crate::limits::{MOVES, MOVES_PERIOD};
 use crate::moment::Moment;
 use crate::names::Code;
@@ -104,11 +103,6 @@ impl Clients {
         self.directory.iter()
     }
 
-    /// How many codes that have a secret are not here: places are kept for them.
-    pub(super) fn missing(&self, keys: &Keys) -> usize {
-        keys.codes.len().saturating_sub(self.keyed)
-    }
-
     /// Lets a place serve a keyed session, or none.
     pub(super) fn give_to(&mut self, slot: Slot, session: Option<Slot>) {
         let Some(client) = self.directory.get_mut(slot) else { return };
@@ -117,12 +111,12 @@ impl Clients {
         self.keyed += usize::from(client.session.is_some());
     }
 
-    /// Whether a JOIN of this code by this peer would be refused: `full` if there is no place left, `busy` if
-    /// the code has moved too often.
+    /// Whether a JOIN of this code by this peer would be refused: `full` if so many places are taken by others that serve no
+    /// keyed session, `busy` if the code has moved too often.
     pub(super) fn check(&self, now: Moment, code: Code<'_>, peer: Peer, limit: usize) -> Result<(), Refusal> {
         let Some(holder) = self.find(code).and_then(|slot| self.get(slot)) else {
             let gives_up_one = self.at(peer).is_some();
-            return if self.len() < limit || gives_up_one { Ok(()) } else { Err(FULL) };
+            return if self.len() - self.keyed < limit || gives_up_one { Ok(()) } else { Err(FULL) };
         };
         let fresh = now.since(holder.moves_since) >= MOVES_PERIOD;
         if holder.target.peer() == peer || fresh || holder.moves < MOVES {

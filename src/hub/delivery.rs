@@ -51,13 +51,13 @@ impl Hub {
         out: &mut Actions,
         encode: impl FnOnce(&mut Vec<u8>, Code<'_>),
     ) -> Result<Delivered, Refusal> {
-        let (now, sender) = (asker.now, self.own_code(asker)?);
+        let (now, sender, is_proved) = (asker.now, self.own_code(asker)?, asker.session.is_some());
         if let Some(mailbox) = self.mailboxes.find(to) {
-            self.mailboxes.has_room(mailbox, sender, self.mailbox_bounds())?;
+            self.mailboxes.has_room(mailbox, (sender, is_proved), self.mailbox_bounds())?;
             let mut push = Vec::new();
             encode(&mut push, sender);
             let sender = sender.as_str().into();
-            let number = self.post(now, mailbox, Letter::Text { sender, push: push.into() });
+            let number = self.post(now, mailbox, Letter::Text { sender, is_proved, push: push.into() });
             self.advance(now, mailbox, out);
             let sent = self.mailboxes.get(mailbox).is_some_and(|mailbox| Some(mailbox.sent) >= number);
             return Ok(if sent { Delivered::Sent } else { Delivered::Queued });
@@ -84,11 +84,12 @@ impl Hub {
             let reached = match self.clients.get(other).and_then(|client| client.mailbox) {
                 None => self.push(asker.now, other, &mut fanout, out),
                 Some(mailbox) => {
-                    let sender = self.own_code(asker)?;
-                    let room = self.mailboxes.has_room(mailbox, sender, self.mailbox_bounds()).is_ok();
+                    let (sender, is_proved) = (self.own_code(asker)?, asker.session.is_some());
+                    let bounds = self.mailbox_bounds();
+                    let room = self.mailboxes.has_room(mailbox, (sender, is_proved), bounds).is_ok();
                     if room {
                         let (sender, push) = (sender.as_str().into(), out.slice(&fanout.body()).into());
-                        self.post(asker.now, mailbox, Letter::Text { sender, push });
+                        self.post(asker.now, mailbox, Letter::Text { sender, is_proved, push });
                         self.advance(asker.now, mailbox, out);
                     }
                     room
@@ -105,7 +106,6 @@ impl Hub {
         mailbox::Bounds {
             mailboxes: self.settings.mailboxes,
             per_address: self.settings.mailboxes_per_address,
-            reserved: self.settings.keys.codes.len(),
             texts: self.settings.mailbox,
         }
     }

@@ -133,6 +133,11 @@ impl<T> Directory<T> {
             .filter_map(|(at, entry)| entry.as_ref().map(|entry| (Slot(at), &entry.value)))
     }
 
+    /// Where all entries lie, in that order.
+    pub(super) fn slots(&self) -> Vec<Slot> {
+        self.iter().map(|(slot, _)| slot).collect()
+    }
+
     fn entry(&self, slot: Slot) -> Option<&Entry<T>> {
         self.entries.get(slot.index())?.as_ref()
     }

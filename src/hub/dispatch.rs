@@ -59,7 +59,10 @@ impl Hub {
         // Who forges the address of a client with a key cannot spend what that has: what may be proved is looked at.
         let has_key =
             client.and_then(|client| self.clients.get(client)).is_some_and(|client| client.session.is_some());
-        if arrival != Arrival::Served && !(has_key && bytes.starts_with(b"#")) {
+        if arrival != Arrival::Served
+            && !(has_key && bytes.starts_with(b"#"))
+            && !(self.asks_to_join(bytes) && self.access.may_ask_to_join(now, from.ip()))
+        {
             self.counters.rate_dropped += 1;
             if arrival == Arrival::Told && !to_many {
                 self.tell_rate(&asker, bytes, out);
@@ -79,6 +82,24 @@ impl Hub {
                 });
             }
         }
+    }
+
+    /// Whether a datagram is a JOIN of a code that has a secret, and nothing else.
+    fn asks_to_join(&self, bytes: &[u8]) -> bool {
+        if self.settings.keys.are_none() {
+            return false;
+        }
+        let Datagram::Lines(mut lines) = datagram(bytes, self.settings.max_message_bytes) else {
+            return false;
+        };
+        matches!(lines.next(), Some(Message::Request(request)) if self.is_join(&request))
+            && lines.next().is_none()
+    }
+
+    /// Whether this is a JOIN of a code that has a secret: who forges the address of its client could else keep it from
+    /// asking for a nonce.
+    fn is_join(&self, request: &Request<'_>) -> bool {
+        matches!(request.command, Ok(Command::Join { code, .. }) if self.settings.keys.has(code))
     }
 
     /// Tells an address that it asks too often, in answer to the first request of a datagram; plain text is dropped.
@@ -186,6 +207,7 @@ impl Hub {
         let refusal = if held {
             TOO_MUCH
         } else if request.tag.is_none_or(|tag| tag.mac.is_none())
+            && !self.is_join(request)
             && self.access.is_over_budget(asker.now, asker.address())
         {
             self.counters.over_budget += 1;

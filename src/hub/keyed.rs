@@ -278,6 +278,7 @@ impl Hub {
     pub(super) fn keys_due(&mut self, now: Moment, out: &mut Actions) {
         self.keyring.due = None;
         self.drop_unproved(now, out);
+        self.mailboxes.rekey(&self.settings.keys);
         let places: Vec<Slot> = self.clients.iter().map(|(place, _)| place).collect();
         for place in places {
             let is_open = self.clients.get(place).is_some_and(|client| client.session.is_none());

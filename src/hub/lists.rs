@@ -40,7 +40,7 @@ impl Hub {
             settings.version,
             settings.port,
             self.clients.len(),
-            settings.clients_limit,
+            settings.places(),
             now.since(self.started).as_secs(),
         );
         body.extend_from_slice(line.as_bytes());

@@ -1,6 +1,7 @@
 //! Mailboxes: what waits for a client that asked for acknowledged delivery (protocol, section 6).
 
 mod letter;
+mod room;
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -12,13 +13,12 @@ use super::memory::Memory;
 use super::tally::Tally;
 use crate::limits::{
     DELIVERY_BURST, DELIVERY_FIRST_PAUSE, DELIVERY_LONGEST_PAUSE, DELIVERY_TRIES, DELIVERY_WINDOW, IDS,
-    MAILBOX_BYTES,
 };
 use crate::moment::Moment;
 use crate::names::Code;
-use crate::wire::{ErrorName, Refusal};
 
 pub(super) use letter::Letter;
+pub(super) use room::Bounds;
 
 /// One client's mailbox.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Mailbox {
     /// What its client knows it by.
     pub(super) name: Box<str>,
     opener: IpAddr,
-    /// Whether its code had a secret when it was opened, or read from the state.
+    /// Whether its code has a secret.
     is_keyed: bool,
     /// When its client was last there.
     pub(super) joined: Moment,
@@ -56,6 +56,8 @@ pub(super) struct Mailbox {
     /// When it is to be asked whether its client has been away too long.
     pub(super) expiry_due: Option<Moment>,
     texts: usize,
+    /// Those of senders who have no secret.
+    open_texts: usize,
     per_sender: BTreeMap<Box<str>, usize>,
     /// Keys of which a letter waits to be sent.
     keys: BTreeSet<Box<str>>,
@@ -83,6 +85,7 @@ impl Mailbox {
             resend_due: None,
             expiry_due: None,
             texts: 0,
+            open_texts: 0,
             per_sender: BTreeMap::new(),
             keys: BTreeSet::new(),
         }
@@ -166,8 +169,9 @@ impl Mailbox {
     }
 
     fn forget(&mut self, letter: &Letter) {
-        if let Letter::Text { sender, .. } = letter {
+        if let Letter::Text { sender, is_proved, .. } = letter {
             self.texts -= 1;
+            self.open_texts -= usize::from(!is_proved);
             if let Some(count) = self.per_sender.get_mut(sender) {
                 *count -= 1;
                 if *count == 0 {
@@ -179,8 +183,9 @@ impl Mailbox {
 
     fn add(&mut self, letter: Letter) {
         match &letter {
-            Letter::Text { sender, .. } => {
+            Letter::Text { sender, is_proved, .. } => {
                 self.texts += 1;
+                self.open_texts += usize::from(!is_proved);
                 *self.per_sender.entry(sender.clone()).or_default() += 1;
             }
             Letter::Key(key) => {
@@ -192,19 +197,6 @@ impl Mailbox {
     }
 }
 
-/// Bounds on mailboxes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    /// Mailboxes in all.
-    pub(super) mailboxes: usize,
-    /// Mailboxes that one source address may open.
-    pub(super) per_address: usize,
-    /// Those that are kept for codes with a secret.
-    pub(super) reserved: usize,
-    /// Texts that wait in one mailbox.
-    pub(super) texts: usize,
-}
-
 /// All mailboxes, by the code of their client.
 #[derive(Debug)]
 pub(super) struct Mailboxes {
@@ -213,6 +205,7 @@ pub(super) struct Mailboxes {
     openers: Tally,
     letters: usize,
     memory: Memory,
+    seed: u64,
 }
 
 impl Mailboxes {
@@ -222,6 +215,7 @@ impl Mailboxes {
             openers: Tally::new(seed),
             letters: 0,
             memory: Memory::default(),
+            seed,
         }
     }
 
@@ -273,18 +267,6 @@ impl Mailboxes {
         })
     }
 
-    /// Whether a new mailbox would find room, opened from an address for a code that has a secret or has none.
-    pub(super) fn check(&self, opener: (IpAddr, bool), bounds: Bounds) -> Result<(), Refusal> {
-        let (source, is_keyed) = opener;
-        let is_free = if is_keyed {
-            self.directory.len() < bounds.mailboxes
-        } else {
-            self.openers.total() < bounds.mailboxes.saturating_sub(bounds.reserved)
-                && self.openers.get(&source) < bounds.per_address
-        };
-        if is_free && self.memory.of(is_keyed) < MAILBOX_BYTES { Ok(()) } else { Err(TOO_MANY) }
-    }
-
     /// Opens a mailbox for a code that has none.
     pub(super) fn open(
         &mut self,
@@ -308,23 +290,17 @@ impl Mailboxes {
             self.openers.remove(&mailbox.opener);
         }
         self.letters -= mailbox.letters.len();
-        *self.memory.of_mut(mailbox.is_keyed) -= mailbox.letters.iter().map(Letter::cost).sum::<usize>();
+        for letter in &mailbox.letters {
+            *self.memory.of_mut(letter.is_proved()) -= letter.cost();
+        }
         Some(mailbox)
-    }
-
-    /// Whether a text by this sender finds room.
-    pub(super) fn has_room(&self, slot: Slot, sender: Code<'_>, bounds: Bounds) -> Result<(), Refusal> {
-        let Some(mailbox) = self.get(slot) else { return Err(BOX_FULL) };
-        let by_sender = mailbox.per_sender.get(sender.as_str()).copied().unwrap_or_default();
-        let full = mailbox.texts >= bounds.texts || self.memory.of(mailbox.is_keyed) >= MAILBOX_BYTES;
-        if full || by_sender >= (bounds.texts / 4).max(1) { Err(BOX_FULL) } else { Ok(()) }
     }
 
     /// Adds a letter; returns its number.
     pub(super) fn post(&mut self, slot: Slot, letter: Letter) -> Option<u64> {
         let mailbox = self.directory.get_mut(slot)?;
         self.letters += 1;
-        *self.memory.of_mut(mailbox.is_keyed) += letter.cost();
+        *self.memory.of_mut(letter.is_proved()) += letter.cost();
         mailbox.add(letter);
         Some(mailbox.last())
     }
@@ -345,7 +321,7 @@ impl Mailboxes {
         if let Letter::Key(key) = letter {
             mailbox.keys.remove(key);
             let told = Letter::Told { key: core::mem::take(key), push: push.into() };
-            *self.memory.of_mut(mailbox.is_keyed) += push.len();
+            *self.memory.of_mut(false) += push.len();
             *letter = told;
         }
     }
@@ -355,7 +331,9 @@ impl Mailboxes {
         let Some(mailbox) = self.directory.get_mut(slot) else { return false };
         let Some(gone) = mailbox.ack(number) else { return false };
         self.letters -= gone.len();
-        *self.memory.of_mut(mailbox.is_keyed) -= gone.iter().map(Letter::cost).sum::<usize>();
+        for letter in &gone {
+            *self.memory.of_mut(letter.is_proved()) -= letter.cost();
+        }
         true
     }
 
@@ -389,7 +367,3 @@ impl Mailboxes {
         arrived.then_some(())
     }
 }
-
-const TOO_MANY: Refusal = Refusal::new(ErrorName::Full, "there are too many mailboxes (limits.mailboxes)");
-const BOX_FULL: Refusal =
-    Refusal::new(ErrorName::Full, "the mailbox takes no more until its client has read some");

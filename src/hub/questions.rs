@@ -5,6 +5,7 @@ use super::asks::{Question, Tagged};
 use super::change::Change;
 use super::journal::Mark;
 use super::sessions::TOO_MUCH;
+use super::tally::Owner;
 use super::timers::Due;
 use super::{Asker, Hub};
 use crate::moment::Moment;
@@ -27,8 +28,10 @@ impl Hub {
         if self.sessions.is_full(asker.session.is_some()) {
             return Err(TOO_MUCH);
         }
-        let source = self.source(asker);
-        let number = self.asks.open(asker.target, source, end, code)?;
+        let keyed = asker.session.and_then(|session| self.sessions.keyed(session));
+        let owner =
+            keyed.map_or_else(|| Owner::Source(self.source(asker)), |keyed| Owner::Code(keyed.code.clone()));
+        let number = self.asks.open(asker.target, owner, end, code)?;
         let ticket = self.asks.get(number).map_or_else(String::new, |question| question.ticket().to_owned());
         let delivered = self.deliver(asker, code, out, |bytes, from| {
             push::question(bytes, &ticket, from, text);

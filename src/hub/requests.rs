@@ -183,9 +183,9 @@ impl Hub {
         out: &mut Actions,
     ) -> Result<(), Refusal> {
         let limit = match asker.session {
-            Some(_) => self.settings.clients_limit,
-            // Codes that have a secret always find a place.
-            None => self.settings.clients_limit.saturating_sub(self.clients.missing(&self.settings.keys)),
+            // A code has one place at most, and whose secret is proved always has it.
+            Some(_) => usize::MAX,
+            None => self.settings.clients_limit,
         };
         self.clients.check(asker.now, code, asker.target.peer(), limit)?;
         match self.mailboxes.find(code) {
@@ -243,7 +243,7 @@ impl Hub {
         self.wake_place(place);
         body.extend_from_slice(b"joined ");
         body.extend_from_slice(code.as_bytes());
-        for (before, number) in [(b' ', self.clients.len()), (b'/', self.settings.clients_limit)] {
+        for (before, number) in [(b' ', self.clients.len()), (b'/', self.settings.places())] {
             body.push(before);
             body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         }

@@ -135,7 +135,11 @@ impl Hub {
                 self.mailboxes.restore_delivery(find(known, mailbox)?, sent, acked)?;
             }
             Change::Letter { mailbox, number, ref content } => {
-                self.mailboxes.restore_letter(find(known, mailbox)?, number, Letter::restore(content))?;
+                self.mailboxes.restore_letter(
+                    find(known, mailbox)?,
+                    number,
+                    Letter::restore(content, &self.settings.keys),
+                )?;
             }
             Change::Watch { owner, pattern } => match known.places.get_mut(&owner) {
                 Some(place) => place.watch(pattern)?,

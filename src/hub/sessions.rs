@@ -209,7 +209,7 @@ impl Sessions {
 
     /// All sessions.
     pub(super) fn slots(&self) -> Vec<Slot> {
-        self.directory.iter().map(|(slot, _)| slot).collect()
+        self.directory.slots()
     }
 
     /// A session as it is kept.

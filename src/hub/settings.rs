@@ -115,6 +115,12 @@ impl Settings {
         always || self.attached.iter().any(|network| network.prefix_len() > 0 && network.contains(&address))
     }
 
+    /// How many may be joined at the same time: each code that has a secret has a place beside those of all others.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.clients_limit + self.keys.codes.len()
+    }
+
     /// Whom an address is counted for, where each has a share: the address itself, or outside the local networks, where
     /// one customer has a whole network of IPv6, that network.
     #[must_use]

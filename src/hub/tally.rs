@@ -7,6 +7,44 @@ use core::net::IpAddr;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+/// Who owns something that is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// A source address.
+    Source(IpAddr),
+    /// A code that has a secret.
+    Code(Box<str>),
+}
+
+/// Counts for those who have a secret, and for all others, who cannot take their room.
+#[derive(Debug)]
+pub(super) struct Owners {
+    sources: Tally,
+    codes: Tally<Box<str>>,
+}
+
+impl Owners {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { sources: Tally::new(seed), codes: Tally::new(seed) }
+    }
+
+    /// Counts one more, unless the owner has `each` already, or all of its kind have `all`; says whether it did.
+    pub(super) fn add(&mut self, owner: &Owner, all: usize, each: usize) -> bool {
+        match owner {
+            Owner::Source(address) => self.sources.total() < all && self.sources.add(*address, each),
+            Owner::Code(code) => self.codes.total() < all && self.codes.add(code.clone(), each),
+        }
+    }
+
+    /// Counts one less.
+    pub(super) fn remove(&mut self, owner: &Owner) {
+        match owner {
+            Owner::Source(address) => self.sources.remove(address),
+            Owner::Code(code) => self.codes.remove(code),
+        }
+    }
+}
+
 /// A count for each owner that has any.
 #[derive(Debug)]
 pub(super) struct Tally<K = IpAddr> {

@@ -42,7 +42,7 @@ fn a_client_with_its_secret_is_heard_and_a_reload_takes_it_away() {
     let fresh = nonce(&text(&ask(&socket, b"JOIN ann")));
     let mut ann = Person::new(ANN, "sess-ann", &fresh);
     let line = ann.next(&format!("JOIN ann {fresh}"));
-    assert_eq!(ann.heard(1, &text(&ask(&socket, line.as_bytes()))), "OK joined ann 1/10");
+    assert_eq!(ann.heard(1, &text(&ask(&socket, line.as_bytes()))), "OK joined ann 1/11");
     let line = ann.next("INC a");
     assert_eq!(ann.heard(2, &text(&ask(&socket, line.as_bytes()))), "OK 1");
 

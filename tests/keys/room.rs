@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use pigeond::hub::{Conn, Input, Settings};
+use pigeond::hub::{Conn, Hub, Input, Resumed, Settings};
 
-use crate::person::{ANN, BOB, Person, Place, nonce, settings};
+use crate::person::{ANN, BOB, Person, Place, keys, nonce, settings};
 use crate::world::VIA;
 
 /// An address on the LAN, one of very many.
@@ -47,81 +47,147 @@ fn sessions_of_others_leave_room_for_those_of_codes_with_a_secret() {
 }
 
 #[test]
-fn codes_with_a_secret_always_find_a_place() {
-    let mut place = Place::with(Settings { clients_limit: 3, ..settings() });
-    assert_eq!(forge(&mut place, 0, "JOIN x"), "joined x 1/3");
-    assert!(forge(&mut place, 1, "JOIN y").starts_with("ERR full"), "two places are kept");
-    assert_eq!(forge(&mut place, 0, "JOIN y"), "joined y 1/3", "another code in the same place");
+fn a_code_with_a_secret_always_has_a_place() {
+    let mut place = Place::with(Settings { clients_limit: 1, keys: keys(&[("ann", ANN)]), ..settings() });
+    assert_eq!(forge(&mut place, 0, "JOIN x"), "joined x 1/2");
+    assert!(forge(&mut place, 1, "JOIN y").starts_with("ERR full"));
     place.join(1, "ann", ANN, "sess-ann", "");
-    assert!(forge(&mut place, 2, "JOIN z").starts_with("ERR full"), "the second is still kept");
-    place.join(2, "bob", BOB, "sess-bob", "");
-    // Without its secret, the code's place is one for everybody.
-    place.settings.keys.codes.remove("bob");
+    assert!(forge(&mut place, 1, "JOIN y").starts_with("ERR full"), "the bound of those who have no secret");
+    // A code that has one only now has its place too, and one that has none any more is counted with all others.
+    place.settings.keys = keys(&[("bob", BOB)]);
     place.reload();
-    assert_eq!(forge(&mut place, 3, "JOIN z"), "joined z 3/3");
+    place.join(2, "bob", BOB, "sess-bob", "");
+    assert!(forge(&mut place, 1, "JOIN ann").starts_with("ERR full"));
+    assert_eq!(forge(&mut place, 0, "JOIN y"), "joined y 2/2", "another code in the same place");
 }
 
 #[test]
-fn codes_with_a_secret_always_find_a_mailbox() {
-    let mut place = Place::with(Settings { mailboxes: 3, mailboxes_per_address: 3, ..settings() });
+fn a_code_with_a_secret_always_has_a_mailbox() {
+    let few = Settings { mailboxes: 2, mailboxes_per_address: 2, clients_limit: 20, ..settings() };
+    let mut place = Place::with(few);
     assert!(forge(&mut place, 0, "JOIN x ack").starts_with("joined x"));
-    assert!(forge(&mut place, 1, "JOIN y ack").starts_with("ERR full"), "two mailboxes are kept");
+    assert!(forge(&mut place, 1, "JOIN y ack").starts_with("joined y"));
+    assert!(forge(&mut place, 2, "JOIN z ack").starts_with("ERR full"));
     place.join(1, "ann", ANN, "sess-ann", " ack");
     place.crash();
     assert!(forge(&mut place, 2, "JOIN z ack").starts_with("ERR full"), "also after a restart");
     place.join(2, "bob", BOB, "sess-bob", " ack");
+    place.settings.keys = keys(&[("cyd", ANN)]);
+    place.reload();
+    place.join(3, "cyd", ANN, "sess-cyd", " ack");
+    // Two of those four must go before somebody without a secret finds room.
+    for code in ["ann", "bob"] {
+        assert!(forge(&mut place, 4, "JOIN z ack").starts_with("ERR full"), "{code}");
+        forge(&mut place, 3, &format!("JOIN {code} ack\nBYE"));
+    }
+    forge(&mut place, 0, "BYE");
+    assert!(forge(&mut place, 4, "JOIN z ack").starts_with("joined z"));
 }
 
 #[test]
-fn letters_of_others_leave_room_for_those_of_codes_with_a_secret() {
-    let big = Settings {
-        mailbox: 10_000,
-        mailboxes: 100,
-        clients_limit: 100,
-        max_message_bytes: 65_347,
-        ..settings()
-    };
-    let mut place = Place::with(big);
-    let ann = place.join(1, "ann", ANN, "sess-ann", " ack");
-    for code in ["x", "y", "z"] {
-        forge(&mut place, 0, &format!("JOIN {code} ack"));
+fn half_of_a_mailbox_is_for_senders_who_have_a_secret() {
+    let mut place = Place::with(Settings { mailbox: 8, ..settings() });
+    place.join(1, "ann", ANN, "sess-ann", " ack");
+    place.crash();
+    forge(&mut place, 0, "JOIN open ack");
+    for n in 1..6 {
+        let said = forge(&mut place, n, &format!("JOIN s{n}\nSEND ann spam\nSEND open spam\nSEND ann spam"));
+        let is_full = said.lines().filter(|line| line.starts_with("ERR full")).count();
+        assert_eq!(is_full, if n <= 2 { 0 } else { 2 }, "{n}: {said}");
     }
+    let mut bob = place.join(2, "bob", BOB, "sess-bob", "");
+    for _ in 0..2 {
+        assert_eq!(place.say(2, &mut bob, "SEND ann hi"), "OK queued");
+    }
+    assert!(place.say(2, &mut bob, "SEND ann hi").starts_with("ERR full"), "a quarter for each sender");
+}
+
+/// Fills the memory of letters by senders who have no secret, whoever they are for.
+fn fill_letters(place: &mut Place, boxes: &[&str]) {
     let text = "t".repeat(60_000);
     let sent = (0..10_000)
         .find(|n| {
-            let (from, to) = (n / 2000, ["x", "y"][n % 2]);
+            let (from, to) = (n / 2000, boxes[n % boxes.len()]);
             let lines = format!("JOIN s{from}\nSEND {to} {text}");
-            forge(&mut place, u16::try_from(10 + from).unwrap(), &lines).contains("ERR full")
+            forge(place, u16::try_from(10 + from).unwrap(), &lines).contains("ERR full")
         })
         .unwrap();
     let room = pigeond::limits::MAILBOX_BYTES / text.len();
     assert!((room - 1..=room + 1).contains(&sent), "{sent}");
+}
+
+#[test]
+fn letters_of_others_leave_room_for_those_of_senders_with_a_secret() {
+    let keys = keys(&[("ann", ANN), ("bob", BOB), ("cyd", ANN)]);
+    let big = Settings { mailbox: 10_000, clients_limit: 100, max_message_bytes: 65_347, ..settings() };
+    let mut place = Place::with(Settings { keys, ..big });
+    place.join(1, "ann", ANN, "sess-ann", " ack");
+    forge(&mut place, 0, "JOIN x ack");
+    fill_letters(&mut place, &["x", "ann"]);
     let mut bob = place.join(2, "bob", BOB, "sess-bob", "");
-    assert_eq!(place.say(2, &mut bob, "SEND ann hi"), "OK sent");
-    assert!(place.say(2, &mut bob, "SEND x hi").starts_with("ERR full"));
-    drop(ann);
+    for session in ["sess-two", "sess-three"] {
+        assert_eq!(place.say(2, &mut bob, "SEND ann hi"), "OK queued");
+        assert_eq!(place.say(2, &mut bob, "SEND x hi"), "OK queued");
+        assert!(forge(&mut place, 1, "JOIN z ack").starts_with("ERR full"));
+        place.crash();
+        bob = place.join(2, "bob", BOB, session, "");
+    }
+    place.join(3, "cyd", ANN, "sess-cyd", " ack");
+    // What a sender without a secret any more has written counts with that of all others.
+    place.settings.keys.codes.remove("bob");
+    place.reload();
+    assert!(forge(&mut place, 2, "JOIN bob\nSEND ann hi").contains("ERR full"));
+}
+
+#[test]
+fn questions_of_others_leave_room_for_those_of_codes_with_a_secret() {
+    let mut place = Place::with(Settings { clients_limit: 100, ..settings() });
+    let mut ann = place.join(1, "ann", ANN, "sess-ann", "");
+    place.join(2, "bob", BOB, "sess-bob", "");
+    let asks = vec!["ASK ann x"; 255].join("\n");
+    for n in 0..20 {
+        forge(&mut place, n, &format!("JOIN s{n}\n{asks}"));
+        forge(&mut place, n, &asks);
+    }
+    assert!(forge(&mut place, 21, "JOIN s21\nASK ann x").contains("ERR busy"));
+    let line = ann.next("ASK bob hi");
+    assert_eq!(place.seen_by(2, 1, &line).len(), 1, "bob is asked");
 }
 
 #[test]
 fn where_all_need_a_secret_connections_that_prove_none_make_room() {
-    let mut place =
-        Place::with(Settings { tcp_connections: 3, keys_required: true, guests: None, ..settings() });
-    let open = |place: &mut Place, conn: u32| {
-        let from = forged(u16::try_from(conn).unwrap());
-        place.world.handle(Input::Opened { conn: Conn(conn), id: conn.into(), from });
+    let few =
+        Settings { tcp_connections: 4, tcp_connections_per_address: 2, keys_required: true, ..settings() };
+    let mut place = Place::with(few);
+    let open = |place: &mut Place, conn: u32, from: u16| {
+        place.world.handle(Input::Opened { conn: Conn(conn), id: conn.into(), from: forged(from) });
         place.world.closed()
     };
     for conn in 0..3 {
-        assert_eq!(open(&mut place, conn), [], "{conn}");
+        assert_eq!(open(&mut place, conn, conn.try_into().unwrap()), [], "{conn}");
         assert_eq!(place.stream(conn, "PING"), "pong\n");
     }
     let fresh = nonce(place.stream(0, "JOIN ann").trim_end());
     let mut ann = Person::new(ANN, "sess-ann", &fresh);
     let line = ann.next(&format!("JOIN ann {fresh}"));
     assert!(ann.heard(1, place.stream(0, &line).trim_end()).starts_with("OK joined"));
-    assert_eq!(open(&mut place, 3), [Conn(1)], "the oldest that has proved nothing");
-    assert_eq!(open(&mut place, 4), [Conn(2)]);
-    assert_eq!(open(&mut place, 5), [Conn(3)], "even if it is new");
+    assert_eq!(open(&mut place, 3, 2), []);
+    assert_eq!(open(&mut place, 4, 2), [Conn(2)], "an address with too many makes room itself");
+    assert_eq!(open(&mut place, 5, 5), [Conn(1)], "the oldest that has proved nothing");
+    assert_eq!(open(&mut place, 6, 6), [Conn(3)]);
+    assert_eq!(open(&mut place, 7, 7), [Conn(4)], "even if it is new");
+    // A connection that outlived the hub, with its client, is no newcomer to the next.
+    let resumed = [0, 5].map(|conn: u32| Resumed {
+        conn: Conn(conn),
+        id: conn.into(),
+        from: forged(conn.try_into().unwrap()),
+        stream: b"",
+    });
+    place.settings.tcp_connections = 2;
+    place.world.hub = Hub::restore(place.settings.clone(), 2, &place.disk).unwrap();
+    place.world.now = place.world.hub.started();
+    place.world.hub.resume(place.world.now, &resumed, &mut place.world.out);
+    assert_eq!(open(&mut place, 8, 8), [Conn(5)]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn without_keys_a_mac_is_refused_as_ever() {
 #[test]
 fn codes_without_a_secret_go_on_as_ever_unless_all_need_one() {
     let mut place = Place::new();
-    assert_eq!(place.ask(1, "JOIN carl"), ["joined carl 1/10"]);
+    assert_eq!(place.ask(1, "JOIN carl"), ["joined carl 1/12"]);
     assert_eq!(place.ask(1, "#s.1 INC"), ["#s.1 OK 1"]);
     assert_eq!(place.ask(1, "#s.1.0123456789abcdef INC")[0].split(' ').nth(2), Some("reused"));
     assert_eq!(place.ask(1, "ALL x"), ["0"]);
@@ -89,7 +89,7 @@ fn another_session_of_the_client_takes_over_and_tells_the_first() {
 fn numbers_of_a_mailbox_begin_again_only_with_a_new_session() {
     let mut place = Place::new();
     let mut ann = place.join(1, "ann", ANN, "first", " ack");
-    assert!(place.say(1, &mut ann, "JOIN ann ack").starts_with("OK joined ann 1/10 "));
+    assert!(place.say(1, &mut ann, "JOIN ann ack").starts_with("OK joined ann 1/12 "));
     assert!(place.say(1, &mut ann, "JOIN ann").starts_with("ERR denied"), "the mailbox is there");
     // Another session deletes the mailbox: the first one's numbers and its ACKs are of that one, and of no other.
     let mut other = place.join(2, "ann", ANN, "second", " ack");
@@ -253,7 +253,7 @@ fn who_is_proved_is_sent_more_than_it_sends() {
     let fresh = nonce(&ask(&mut place, &format!("JOIN ann{}", " ".repeat(18)))[0]);
     let mut ann = Person::new(ANN, "far", &fresh);
     let line = ann.next(&format!("JOIN ann {fresh}"));
-    assert_eq!(ann.heard(1, &ask(&mut place, &line)[0]), "OK joined ann 1/10");
+    assert_eq!(ann.heard(1, &ask(&mut place, &line)[0]), "OK joined ann 1/12");
     let line = ann.next("GET long");
     assert_eq!(ann.heard(2, &ask(&mut place, &line)[0]).len(), 1003);
 }

@@ -104,3 +104,29 @@ fn who_may_not_see_a_value_is_not_told_it_by_counting() {
     assert_eq!(place.ask(2, "INC pub/a"), ["1"]);
     assert_eq!(place.ask(2, "SET alarm 5"), ["set"]);
 }
+
+#[test]
+fn who_forges_the_address_of_a_client_that_has_not_joined_does_not_keep_it_out() {
+    let mut settings = settings();
+    settings.requests_per_second = core::num::NonZeroU32::new(100);
+    let mut place = Place::with(settings);
+    let forged: std::net::SocketAddr = (peer(1).ip(), 999).into();
+    let forge = |place: &mut Place, line: &str, times: u32| {
+        for _ in 0..times {
+            let bytes = line.as_bytes();
+            place.world.handle(Input::Datagram { from: forged, via: VIA, to_many: false, bytes });
+        }
+    };
+    // Its budget and its rate are used up.
+    forge(&mut place, &"HELP\n".repeat(256), 2);
+    forge(&mut place, "PING", 1000);
+    let ann = place.join(1, "ann", ANN, "sess-ann", "");
+    assert_eq!(place.ask(1, "JOIN ann\nPING"), Vec::<String>::new(), "a JOIN takes nothing else along");
+    // As many JOINs as are looked at are a bound too.
+    forge(&mut place, "JOIN ann", pigeond::limits::JOINS_PER_SECOND);
+    assert_eq!(place.ask(2, "JOIN bob").len(), 1);
+    assert_eq!(place.ask(1, "JOIN bob"), Vec::<String>::new());
+    place.world.pass(Duration::from_secs(1));
+    drop(ann);
+    assert_eq!(place.ask(1, "JOIN bob").len(), 1);
+}

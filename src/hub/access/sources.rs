@@ -25,6 +25,8 @@ pub(super) struct Source {
     /// The second of the counters that follow.
     second: u64,
     pub(super) texts: u32,
+    /// JOINs that were looked at though it had asked too often.
+    pub(super) joins: u32,
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     /// Whether it was proved that somebody who knows a secret is there.
@@ -47,6 +49,7 @@ impl Source {
             is_known: false,
             second: now.second(),
             texts: 0,
+            joins: 0,
             bytes_in: 0,
             bytes_out: 0,
             proved: false,
