@@ -107,9 +107,7 @@ fn who_may_not_see_a_value_is_not_told_it_by_counting() {
 
 #[test]
 fn who_forges_the_address_of_a_client_that_has_not_joined_does_not_keep_it_out() {
-    let mut settings = settings();
-    settings.requests_per_second = core::num::NonZeroU32::new(100);
-    let mut place = Place::with(settings);
+    let mut place = Place::new();
     let forged: std::net::SocketAddr = (peer(1).ip(), 999).into();
     let forge = |place: &mut Place, line: &str, times: u32| {
         for _ in 0..times {
@@ -117,9 +115,14 @@ fn who_forges_the_address_of_a_client_that_has_not_joined_does_not_keep_it_out()
             place.world.handle(Input::Datagram { from: forged, via: VIA, to_many: false, bytes });
         }
     };
-    // Its budget and its rate are used up.
-    forge(&mut place, &"HELP\n".repeat(256), 2);
+    forge(&mut place, &"HELP\n".repeat(256), 20);
+    assert_eq!(place.ask(1, "PING"), Vec::<String>::new(), "its budget is used up");
+    place.join(1, "ann", ANN, "sess-one", "");
+    place.settings.requests_per_second = core::num::NonZeroU32::new(100);
+    place.world = Place::with(place.settings.clone()).world;
+    place.disk.clear();
     forge(&mut place, "PING", 1000);
+    assert_eq!(place.ask(1, "PING"), Vec::<String>::new(), "its rate is used up");
     let ann = place.join(1, "ann", ANN, "sess-ann", "");
     assert_eq!(place.ask(1, "JOIN ann\nPING"), Vec::<String>::new(), "a JOIN takes nothing else along");
     // As many JOINs as are looked at are a bound too.
