@@ -357,3 +357,89 @@ fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     let v6 = SocketAddrV6::from(*address.as_sockaddr_in6()?);
     Some(without_flow(v6.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::hub::{Hub, Settings};
+
+    /// A hub with one socket, of the main ones or an ear by the loopback interface, where so many datagrams wait.
+    async fn waiting(is_ear: bool, datagrams: usize) -> (Core, Rc<Socket>) {
+        let io = UdpSocket::bind("127.0.0.1:0").unwrap();
+        io.set_nonblocking(true).unwrap();
+        let mut core = Core::new(Hub::new(Settings::default(), Moment::ZERO, 0), 0, None);
+        let lo = nix::net::if_::if_nametoindex("lo").unwrap();
+        let socket =
+            if is_ear { Rc::new(Socket::ear(io, 0, lo).unwrap()) } else { core.udp.add(io).unwrap() };
+        send(&socket, datagrams).await;
+        (core, socket)
+    }
+
+    async fn send(socket: &Socket, datagrams: usize) {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..datagrams {
+            peer.send_to(b"PING", socket.io.get_ref().local_addr().unwrap()).unwrap();
+        }
+        socket.io.readable().await.unwrap().retain_ready();
+    }
+
+    fn in_a_runtime(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let test = async { tokio::time::timeout(Duration::from_secs(30), test).await.unwrap() };
+        tokio::task::LocalSet::new().block_on(&runtime, test);
+    }
+
+    #[test]
+    fn a_turn_takes_so_much_and_an_ear_less() {
+        in_a_runtime(async {
+            for (is_ear, most) in [(false, BATCHES_A_TURN * BATCH), (true, EAR_BATCHES_A_TURN * BATCH)] {
+                for (sent, more) in [(most - 1, false), (most, true), (most + 1, true)] {
+                    let (mut core, socket) = waiting(is_ear, sent).await;
+                    assert_eq!(core.take_turn(&socket, &mut Headers::new()), more, "{sent}");
+                    assert_eq!(core.hub.summary().counters.datagrams, sent.min(most) as u64);
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn what_an_ear_has_no_room_for_is_not_said() {
+        in_a_runtime(async {
+            // More than the kernel keeps for a socket that asks for no room.
+            for is_ear in [false, true] {
+                let (mut core, socket) = waiting(is_ear, 10_000).await;
+                let mut headers = Headers::new();
+                while core.take_turn(&socket, &mut headers) {}
+                let read = core.hub.summary().counters.datagrams;
+                // The kernel says with each that comes later what it has dropped before; for the first there is no room.
+                for _ in 0..2 {
+                    send(&socket, 1).await;
+                    core.take_turn(&socket, &mut headers);
+                }
+                assert_eq!(core.hub.summary().counters.datagrams, read + 2);
+                assert_eq!(core.hub.summary().counters.dropped, if is_ear { 0 } else { 10_000 - read });
+            }
+        });
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "how long it takes at least")]
+    fn an_ear_rests_after_each_full_turn() {
+        const TURNS: usize = 3;
+        const SENT: usize = TURNS * EAR_BATCHES_A_TURN * BATCH + 1;
+        in_a_runtime(async {
+            let (core, socket) = waiting(true, SENT).await;
+            let shared = Rc::new(RefCell::new(core));
+            let start = Instant::now();
+            let task = tokio::task::spawn_local(serve(Rc::clone(&shared), socket));
+            while shared.borrow().hub.summary().counters.datagrams < SENT as u64 {
+                tokio::task::yield_now().await;
+            }
+            task.abort();
+            assert!(start.elapsed() >= EAR_REST * u32::try_from(TURNS).unwrap());
+        });
+    }
+}
