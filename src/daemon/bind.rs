@@ -64,7 +64,7 @@ pub(super) enum Error {
 const BACKLOG: i32 = 1024;
 
 /// Receive buffer asked for: a burst of some thousand small datagrams. The kernel may grant less.
-const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
+pub(super) const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 
 /// Send buffer asked for: more than what waits in the kernel for one host that does not say where it is.
 const SEND_BUFFER_BYTES: usize = 4 << 20;

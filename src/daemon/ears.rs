@@ -1,14 +1,19 @@
 //! Hears those who ask everybody for a hub that listens on single addresses: Linux gives no broadcast to a socket that is
 //! bound to one address. What is heard here is answered by that socket.
+//!
+//! Whoever floods everybody is heard here alone, so an ear takes little of the hub's time, and what it has no room for says
+//! nothing of how the hub keeps up with those who ask it.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::rc::Rc;
 
+use nix::net::if_::if_indextoname;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::task::JoinHandle;
 
+use super::bind::RECEIVE_BUFFER_BYTES;
 use super::core::Shared;
 use super::interfaces::View;
 use super::udp;
@@ -44,7 +49,7 @@ pub(super) fn fit(shared: &Shared) {
         if core.ears.0.contains_key(&ear) {
             continue;
         }
-        match open(ear.at).and_then(|socket| udp::Socket::ear(socket, ear.socket, ear.interface)) {
+        match open(&ear).and_then(|socket| udp::Socket::ear(socket, ear.socket, ear.interface)) {
             Ok(socket) => {
                 let task = tokio::task::spawn_local(udp::serve(Rc::clone(shared), Rc::new(socket)));
                 core.ears.0.insert(ear, task);
@@ -81,9 +86,16 @@ fn wanted(view: &View, single: &[(u16, SocketAddr)]) -> Vec<Ear> {
     wanted
 }
 
-fn open(at: SocketAddr) -> io::Result<UdpSocket> {
+fn open(ear: &Ear) -> io::Result<UdpSocket> {
+    let at = ear.at;
     let socket = Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
+    // What comes in elsewhere shall not take its room. A kernel that refuses this (before Linux 5.7 without a privilege) lets
+    // it in, and it is thrown away when it is read.
+    if let Err(error) = bind_to_interface(&socket, ear.interface) {
+        tracing::debug!("what everybody is asked at {at} is heard by every interface: {error}");
+    }
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
     // Whoever else is on this machine and listens there hears it, too.
     socket.set_reuse_address(true)?;
     if at.is_ipv6() {
@@ -91,6 +103,11 @@ fn open(at: SocketAddr) -> io::Result<UdpSocket> {
     }
     socket.bind(&at.into())?;
     Ok(socket.into())
+}
+
+fn bind_to_interface(socket: &Socket, interface: u32) -> io::Result<()> {
+    let name = if_indextoname(interface)?;
+    socket.bind_device(Some(name.as_bytes()))
 }
 
 #[cfg(test)]

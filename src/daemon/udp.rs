@@ -5,6 +5,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::libc::{in_pktinfo, in6_pktinfo};
 use nix::sys::socket::{
@@ -25,6 +26,13 @@ pub(super) const BATCH: usize = 16;
 /// Batches taken from one socket before others have their turn.
 const BATCHES_A_TURN: usize = 8;
 
+/// The same of a socket that hears what everybody is sent.
+const EAR_BATCHES_A_TURN: usize = 4;
+
+/// How long such a socket is left alone when there was more than that: what it takes is bounded, whoever floods everybody,
+/// and a question to everybody may be lost.
+const EAR_REST: Duration = Duration::from_millis(10);
+
 /// One bound socket.
 pub(super) struct Socket {
     io: AsyncFd<UdpSocket>,
@@ -33,14 +41,30 @@ pub(super) struct Socket {
     /// Whether it listens on all addresses, so that each datagram must tell which it was sent to.
     wildcard: bool,
     is_v4: bool,
-    /// Where only what comes in by one interface counts.
-    interface: Option<u32>,
+    /// Of one that hears what everybody is sent: only what comes in by this interface counts.
+    ear: Option<u32>,
     /// How many datagrams the kernel had no room for, as it last said; it counts in 32 bits and begins anew.
     dropped: Cell<u32>,
 }
 
 impl Socket {
     fn new(io: UdpSocket, index: u16) -> io::Result<Self> {
+        // Best effort: without it nobody is told what the kernel has dropped.
+        let _ = setsockopt(&io, sockopt::RxqOvfl, &1);
+        Self::open(io, index)
+    }
+
+    /// One bound to an address of everybody's, which hears for another socket and never speaks. What the kernel drops there
+    /// is not asked: it would count as if the hub could not keep up with those who ask it alone.
+    pub(super) fn ear(io: UdpSocket, index: u16, interface: u32) -> io::Result<Self> {
+        if io.local_addr()?.is_ipv4() {
+            setsockopt(&io, sockopt::Ipv4PacketInfo, &true)?;
+        }
+        let socket = Self::open(io, index)?;
+        Ok(Self { wildcard: true, ear: Some(interface), ..socket })
+    }
+
+    fn open(io: UdpSocket, index: u16) -> io::Result<Self> {
         let local = io.local_addr()?;
         let (wildcard, is_v4) = (local.ip().is_unspecified(), local.is_ipv4());
         if wildcard && is_v4 {
@@ -49,8 +73,6 @@ impl Socket {
             // Specific sockets need it too: for the interface of link-local peers, and to know multicast.
             setsockopt(&io, sockopt::Ipv6RecvPacketInfo, &true)?;
         }
-        // Best effort: without it nobody is told what the kernel has dropped.
-        let _ = setsockopt(&io, sockopt::RxqOvfl, &1);
         // Writability is not asked for: its edge would wake the hub once more for each reply that is read.
         #[expect(
             deprecated,
@@ -58,16 +80,7 @@ impl Socket {
         )]
         let io = AsyncFd::with_interest(io, Interest::READABLE)?;
         let port = local.port();
-        Ok(Self { io, index, port, wildcard, is_v4, interface: None, dropped: Cell::new(0) })
-    }
-
-    /// One bound to an address of everybody's, which hears for another socket and never speaks.
-    pub(super) fn ear(io: UdpSocket, index: u16, interface: u32) -> io::Result<Self> {
-        if io.local_addr()?.is_ipv4() {
-            setsockopt(&io, sockopt::Ipv4PacketInfo, &true)?;
-        }
-        let socket = Self::new(io, index)?;
-        Ok(Self { wildcard: true, interface: Some(interface), ..socket })
+        Ok(Self { io, index, port, wildcard, is_v4, ear: None, dropped: Cell::new(0) })
     }
 
     /// Whether each datagram tells which address it was sent to.
@@ -158,12 +171,10 @@ pub(super) async fn serve(shared: Shared, socket: Rc<Socket>) {
                 return;
             }
         }
-        let mut more = true;
-        for _ in 0..BATCHES_A_TURN {
-            more = shared.borrow_mut().receive(&socket, &mut headers);
-            if !more {
-                break;
-            }
+        let more = shared.borrow_mut().take_turn(&socket, &mut headers);
+        if more && socket.ear.is_some() {
+            tokio::time::sleep(EAR_REST).await;
+            continue;
         }
         full_turns = if more { full_turns.saturating_add(1) } else { 0 };
         if full_turns >= CROWDED_TURNS {
@@ -189,6 +200,12 @@ impl Core {
             let mut headers = Headers::new();
             while self.now() < deadline && self.receive(&socket, &mut headers) {}
         }
+    }
+
+    /// Answers what has come on a socket, as much of it as one turn takes; whether there may be more.
+    fn take_turn(&mut self, socket: &Socket, headers: &mut Headers) -> bool {
+        let batches = if socket.ear.is_some() { EAR_BATCHES_A_TURN } else { BATCHES_A_TURN };
+        (0..batches).all(|_| self.receive(socket, headers))
     }
 
     /// Takes one batch from a socket and answers it; `false` once there is no more.
@@ -250,7 +267,7 @@ impl Core {
                         continue;
                     }
                 }
-                if socket.interface.is_some_and(|only| interface(info.as_ref()) != Some(only)) {
+                if socket.ear.is_some_and(|only| interface(info.as_ref()) != Some(only)) {
                     continue;
                 }
                 let Some(from) = message.address.as_ref().and_then(socket_address) else { continue };
@@ -339,4 +356,90 @@ fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     }
     let v6 = SocketAddrV6::from(*address.as_sockaddr_in6()?);
     Some(without_flow(v6.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::hub::{Hub, Settings};
+
+    /// A hub with one socket, of the main ones or an ear by the loopback interface, where so many datagrams wait.
+    async fn waiting(is_ear: bool, datagrams: usize) -> (Core, Rc<Socket>) {
+        let io = UdpSocket::bind("127.0.0.1:0").unwrap();
+        io.set_nonblocking(true).unwrap();
+        let mut core = Core::new(Hub::new(Settings::default(), Moment::ZERO, 0), 0, None);
+        let lo = nix::net::if_::if_nametoindex("lo").unwrap();
+        let socket =
+            if is_ear { Rc::new(Socket::ear(io, 0, lo).unwrap()) } else { core.udp.add(io).unwrap() };
+        send(&socket, datagrams).await;
+        (core, socket)
+    }
+
+    async fn send(socket: &Socket, datagrams: usize) {
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for _ in 0..datagrams {
+            peer.send_to(b"PING", socket.io.get_ref().local_addr().unwrap()).unwrap();
+        }
+        socket.io.readable().await.unwrap().retain_ready();
+    }
+
+    fn in_a_runtime(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let test = async { tokio::time::timeout(Duration::from_secs(30), test).await.unwrap() };
+        tokio::task::LocalSet::new().block_on(&runtime, test);
+    }
+
+    #[test]
+    fn a_turn_takes_so_much_and_an_ear_less() {
+        in_a_runtime(async {
+            for (is_ear, most) in [(false, BATCHES_A_TURN * BATCH), (true, EAR_BATCHES_A_TURN * BATCH)] {
+                for (sent, more) in [(most - 1, false), (most, true), (most + 1, true)] {
+                    let (mut core, socket) = waiting(is_ear, sent).await;
+                    assert_eq!(core.take_turn(&socket, &mut Headers::new()), more, "{sent}");
+                    assert_eq!(core.hub.summary().counters.datagrams, sent.min(most) as u64);
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn what_an_ear_has_no_room_for_is_not_said() {
+        in_a_runtime(async {
+            // More than the kernel keeps for a socket that asks for no room.
+            for is_ear in [false, true] {
+                let (mut core, socket) = waiting(is_ear, 10_000).await;
+                let mut headers = Headers::new();
+                while core.take_turn(&socket, &mut headers) {}
+                let read = core.hub.summary().counters.datagrams;
+                // The kernel says with each that comes later what it has dropped before; for the first there is no room.
+                for _ in 0..2 {
+                    send(&socket, 1).await;
+                    core.take_turn(&socket, &mut headers);
+                }
+                assert_eq!(core.hub.summary().counters.datagrams, read + 2);
+                assert_eq!(core.hub.summary().counters.dropped, if is_ear { 0 } else { 10_000 - read });
+            }
+        });
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "how long it takes at least")]
+    fn an_ear_rests_after_each_full_turn() {
+        const TURNS: usize = 3;
+        const SENT: usize = TURNS * EAR_BATCHES_A_TURN * BATCH + 1;
+        in_a_runtime(async {
+            let (core, socket) = waiting(true, SENT).await;
+            let shared = Rc::new(RefCell::new(core));
+            let start = Instant::now();
+            let task = tokio::task::spawn_local(serve(Rc::clone(&shared), socket));
+            while shared.borrow().hub.summary().counters.datagrams < SENT as u64 {
+                tokio::task::yield_now().await;
+            }
+            task.abort();
+            assert!(start.elapsed() >= EAR_REST * u32::try_from(TURNS).unwrap());
+        });
+    }
 }

@@ -4,6 +4,7 @@
                                                 asks by UDP until N hosts have answered, and prints who said what, sorted
     peer.py tcp ADDRESS LINE…                   asks line by line over TCP, and prints the replies
     peer.py hear N [PORT]                       prints the next N datagrams that come to the port, with who sent them
+    peer.py flood SECONDS ADDRESS               sends a text some ten thousand times a second, and prints how often in all
     peer.py echo                                sends every datagram back to where it came from, for ever
 
 An ADDRESS may be that of everybody: 10.99.0.255, 255.255.255.255 or ff02::1%eth0. Exit code 1: it did not come in time, which
@@ -39,24 +40,28 @@ def main():
     hearing.add_argument("n", type=int)
     hearing.add_argument("port", type=int, nargs="?", default=PORT)
     hearing.set_defaults(run=lambda given: hear(given.n, given.port))
+    flooding = commands.add_parser("flood")
+    flooding.add_argument("seconds", type=float)
+    flooding.add_argument("address")
+    flooding.set_defaults(run=lambda given: flood(given.seconds, given.address))
     commands.add_parser("echo").set_defaults(run=lambda _: echo())
     given = parser.parse_args()
     given.run(given)
 
 
-def udp(family, source):
+def udp(family, source, to=""):
     peer = socket.socket(family, socket.SOCK_DGRAM)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    if to == "255.255.255.255":
+        # No default route says by which interface that is reached.
+        peer.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, b"eth0\0")
     peer.bind(source)
     return peer
 
 
 def ask(address, line, wanted, source):
     family, _, _, _, where = socket.getaddrinfo(address, PORT, type=socket.SOCK_DGRAM)[0]
-    peer = udp(family, source)
-    if address == "255.255.255.255":
-        # No default route says by which interface that is reached.
-        peer.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, b"eth0\0")
+    peer = udp(family, source, address)
     answers = {}
     end = time.monotonic() + PATIENCE
     again = 0
@@ -97,6 +102,17 @@ def hear(count, port):
         except TimeoutError:
             sys.exit("nothing more came")
         print(who[0], who[1], data.decode(), flush=True)
+
+
+def flood(seconds, address):
+    peer = udp(socket.AF_INET, ("", 0), address)
+    sent, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        # More at once than the kernel keeps for a socket that asks for no room.
+        for _ in range(400):
+            sent += peer.sendto(b"hello", (address, PORT)) > 0
+        time.sleep(0.02)
+    print(sent)
 
 
 def echo():

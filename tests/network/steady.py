@@ -1,4 +1,4 @@
-"""steady.py HUB SECONDS: fifty tagged requests a second, each sent again after 250 ms until it is answered.
+"""steady.py HUB SECONDS [RATE]: fifty tagged requests a second, or so many, each sent again after 250 ms until answered.
 
 Prints how many were asked, how many were never answered, how many had to be sent again, and the median and the 99th
 percentile of the round trips, first try to answer, in microseconds. Every number is counted once, or it fails."""
@@ -10,20 +10,21 @@ import statistics
 import sys
 import time
 
-RATE, RESEND, PATIENCE = 50, 0.25, 5.0
+RESEND, PATIENCE = 0.25, 5.0
 
 
 def main():
     hub, seconds = sys.argv[1], float(sys.argv[2])
+    rate = int(sys.argv[3]) if len(sys.argv) > 3 else 50
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.connect((hub, 10125))
     sock.setblocking(False)
     session = secrets.token_hex(8)
     trips, lost, again = [], 0, 0
     start = time.monotonic()
-    for number in range(1, int(RATE * seconds) + 1):
+    for number in range(1, int(rate * seconds) + 1):
         tag = f"#{session}.{number} "
-        due = start + (number - 1) / RATE
+        due = start + (number - 1) / rate
         time.sleep(max(0.0, due - time.monotonic()))
         sent, reply, tries = time.monotonic(), None, 0
         while reply is None and time.monotonic() < sent + PATIENCE:
