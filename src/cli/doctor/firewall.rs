@@ -115,8 +115,10 @@ fn told(program: &str, (kind, port): (Kind, u16), closed: &Closed) -> Result<(St
         Closed::Networks(networks, by) => {
             let more = if networks.len() > NETWORKS { " and others" } else { "" };
             let networks: Vec<&str> = networks.iter().map(String::as_str).take(NETWORKS).collect();
-            let what =
-                format!("{program}: {by} keeps those on {}{more} from {port}, but not all", networks.join(", "));
+            let what = format!(
+                "{program}: {by} keeps those on {}{more} from {port}, but not all",
+                networks.join(", ")
+            );
             (what, State::Warn)
         }
         Closed::Some(by) => (format!("{program}: only some senders reach {port}: {by}"), State::Warn),
@@ -202,7 +204,8 @@ mod tests {
             ("-A INPUT -p udp -j ACCEPT\n", State::Ok),
             ("-A INPUT -p tcp -j ACCEPT\n", State::Warn),
         ] {
-            let findings = judge_client(&with_legacy(&[Ran::Missing, filter(rule), ended("")]), 99, &senders(&[]));
+            let findings =
+                judge_client(&with_legacy(&[Ran::Missing, filter(rule), ended("")]), 99, &senders(&[]));
             assert_eq!((findings.len(), findings[0].state), (1, state), "{findings:?}");
         }
     }

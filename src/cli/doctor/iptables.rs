@@ -124,8 +124,9 @@ mod tests {
 
     fn closed(text: &str, port: u16) -> [Option<Closed>; 2] {
         let chains = parse(text, Family::V4);
-        [Kind::Udp, Kind::Tcp]
-            .map(|kind| what_drops(&chains, kind, port, &at_home()).into_iter().next().map(|(_, closed)| closed))
+        [Kind::Udp, Kind::Tcp].map(|kind| {
+            what_drops(&chains, kind, port, &at_home()).into_iter().next().map(|(_, closed)| closed)
+        })
     }
 
     /// As ufw on Debian 12 writes it, with `ufw allow 22/tcp` and one rule more.
@@ -183,7 +184,13 @@ COMMIT
             ("-A INPUT ! -i eth0 -p udp -j DROP\n", [false, false]),
             ("-A INPUT ! -i lo -p udp -j DROP\n", [true, false]),
             ("-A INPUT -i lo -p udp -m udp --dport 10125 -j ACCEPT\n-A INPUT -j DROP\n", [true, true]),
-            ("-A INPUT -p udp -m udp ! --dport 53 -j DROP\n", [false, false]),
+            ("-A INPUT -p udp -m udp ! --dport 53 -j DROP\n", [true, false]),
+            ("-A INPUT ! -p udp -j DROP\n", [false, true]),
+            ("-A INPUT -i eth+ -j DROP\n", [true, true]),
+            ("-A INPUT -s 192.168.1.0/24 -j DROP\n", [true, true]),
+            ("-A INPUT ! -s 192.168.1.0/24 -j DROP\n", [false, false]),
+            ("-A INPUT -m rpfilter --invert -j DROP\n", [false, false]),
+            ("-A INPUT -p udp -m udp --dport 10125 -m conntrack --ctstate INVALID -j DROP\n", [false, false]),
             ("-A INPUT -m pkttype --pkt-type broadcast -j DROP\n", [false, false]),
             (
                 "COMMIT\n*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -m udp --dport 10125 -j DROP\n",
@@ -194,6 +201,27 @@ COMMIT
             ("-A OTHER -j DROP\n-A INPUT\n-A\n", [false, false]),
         ] {
             assert_eq!(dropped(&filter(rule), 10125), found, "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_rule_for_some_is_told_apart() {
+        let some = |closed: Option<&Closed>| matches!(closed, Some(Closed::Some(_)));
+        for (policy, rule, found) in [
+            (
+                "ACCEPT",
+                "-p udp -m udp --dport 10125 -m hashlimit --hashlimit-above 9/sec -j DROP",
+                [true, false],
+            ),
+            ("ACCEPT", "-i wan0 -p udp -m udp --dport 10125 -j DROP", [false, false]),
+            ("ACCEPT", "-s 203.0.113.9/32 -p udp -m udp --dport 10125 -j DROP", [false, false]),
+            ("ACCEPT", "-s 192.168.1.9/32 -p tcp -m tcp --dport 10125 -j DROP", [false, true]),
+            ("ACCEPT", "-p udp -j NFQUEUE --queue-num 0", [true, false]),
+            ("DROP", "-m set --match-set friends src -j ACCEPT", [true, true]),
+            ("DROP", "-i docker0 -j ACCEPT", [false, false]),
+        ] {
+            let text = format!("*filter\n:INPUT {policy} [0:0]\n-A INPUT {rule}\nCOMMIT\n");
+            assert_eq!(closed(&text, 10125).each_ref().map(|closed| some(closed.as_ref())), found, "{rule}");
         }
     }
 }

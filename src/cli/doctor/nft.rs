@@ -14,8 +14,7 @@ const HOOKS: [&str; 3] = ["ingress", "prerouting", "input"];
 const SET_TYPES: [&str; 4] = ["type inet_service", "type ifname", "type ipv4_addr", "type ipv6_addr"];
 
 /// Protocols of which no datagram or connection to the hub is one.
-const OTHER_PROTOCOLS: [&str; 9] =
-    ["icmp", "icmpv6", "igmp", "esp", "ah", "sctp", "dccp", "udplite", "comp"];
+const OTHER_PROTOCOLS: [&str; 9] = ["icmp", "icmpv6", "igmp", "esp", "ah", "sctp", "dccp", "udplite", "comp"];
 
 /// The longest list that is read where a rule names it.
 const SET_BYTES: usize = 4096;
@@ -312,8 +311,9 @@ mod tests {
 
     fn closed(text: &str, port: u16) -> [Option<Closed>; 2] {
         let chains = parse(text);
-        [Kind::Udp, Kind::Tcp]
-            .map(|kind| what_drops(&chains, kind, port, &at_home()).into_iter().next().map(|(_, closed)| closed))
+        [Kind::Udp, Kind::Tcp].map(|kind| {
+            what_drops(&chains, kind, port, &at_home()).into_iter().next().map(|(_, closed)| closed)
+        })
     }
 
     const WORKSTATION: &str = "\
@@ -371,7 +371,8 @@ table inet filter {
             ("\t\tiifname \"eth0\" accept\n\t\tdrop\n", [false, false]),
             ("\t\tct state new udp dport 10125 accept\n\t\tmeta l4proto udp drop\n", [false, false]),
             ("\t\tmeta l4proto udp drop\n", [true, false]),
-            ("\t\tudp dport != 53 drop\n", [false, false]),
+            ("\t\tudp dport != 53 drop\n", [true, false]),
+            ("\t\tudp dport != 10125 drop\n", [false, false]),
             ("\t\tth dport 10125 drop\n", [true, true]),
             ("\t\tudp dport @ports drop\n", [true, false]),
             ("\t\tip saddr @friends drop\n", [false, false]),
@@ -386,6 +387,88 @@ table inet filter {
         ] {
             let found = drops(&chain(rules), 10125).map(|what| what.is_some());
             assert_eq!(found, dropped, "{rules}");
+        }
+    }
+
+    /// What a chain does to those in 192.168.1.0/24, who come by eth0: all of them, some or hardly any are kept out.
+    fn parted(policy: &str, rules: &str) -> Option<&'static str> {
+        let head = format!("\t\ttype filter hook input priority filter; policy {policy};\n");
+        let friends = "\tset friends {\n\t\ttype ipv4_addr\n\t\telements = { 192.168.0.0/16 }\n\t}\n\n";
+        let other = "\tchain x {\n\t\tudp dport 10125 accept\n\t}\n\n";
+        let [udp, _] = closed(
+            &format!("table inet t {{\n{friends}{other}\tchain in {{\n{head}{rules}\n\t}}\n}}\n"),
+            10125,
+        );
+        udp.map(|closed| match closed {
+            Closed::All(_) => "all",
+            Closed::Networks(..) => "networks",
+            Closed::Some(_) => "some",
+            Closed::Hardly(_) => "hardly",
+        })
+    }
+
+    #[test]
+    fn a_rule_for_others_neither_shuts_nor_opens() {
+        for (rules, found) in [
+            ("iifname \"wan0\" udp dport 10125 drop", None),
+            ("iifname \"eth*\" drop", Some("all")),
+            ("iifname != \"eth0\" drop", None),
+            ("ip saddr 203.0.113.9 udp dport 10125 drop", None),
+            ("ip saddr 192.168.1.9 udp dport 10125 drop", Some("some")),
+            ("ip saddr 192.168.1.9 drop", Some("hardly")),
+            ("ip saddr 192.168.0.0/16 drop", Some("all")),
+            ("ip saddr != { 10.0.0.0/8, 192.168.0.0-192.168.9.255 } drop", None),
+            ("ip6 saddr ::/0 drop", None),
+            ("meta nfproto ipv6 drop", None),
+            ("udp dport 10125 limit rate over 5000/second drop", Some("some")),
+            ("limit rate over 5000/second drop", Some("hardly")),
+            ("udp dport 10125 ct state invalid drop", None),
+            ("ct state { established, new } udp dport 10125 drop", Some("all")),
+            ("ct state new udp dport 10125 meter m { ip saddr limit rate over 9/second } drop", Some("some")),
+            ("meta pkttype { broadcast, multicast } drop", None),
+            ("fib saddr . iif oif missing drop", None),
+            ("udp dport vmap @kept", Some("some")),
+            ("udp dport @unknown drop", Some("some")),
+            ("meta l4proto tcp th dport 10125 drop", None),
+            ("limit rate 9/second goto x\n\t\tdrop", Some("some")),
+            ("goto x\n\t\tdrop", None),
+            ("jump y\n\t\tudp dport 10125 drop", Some("all")),
+        ] {
+            assert_eq!(parted("accept", rules), found, "{rules}");
+        }
+        for (rules, found) in [
+            ("iifname \"docker0\" accept", Some("all")),
+            ("ip daddr 224.0.0.0/4 accept", Some("all")),
+            ("ip saddr 203.0.113.9 accept", Some("all")),
+            ("ct status dnat accept", Some("all")),
+            ("icmp type echo-request accept", Some("all")),
+            ("fib daddr type { broadcast, multicast } accept", Some("all")),
+            ("ip saddr 192.168.1.9 accept", Some("some")),
+            ("meta mark 0x00000001 accept", Some("some")),
+            ("limit rate 9/second accept", Some("some")),
+            ("ip saddr 192.168.0.0/16 accept", None),
+            ("ip saddr @friends accept", None),
+            ("ip daddr 192.168.1.7 udp dport 10125 accept", None),
+            ("iifname { \"eth0\", \"eth1\" } accept", None),
+            ("meta nfproto ipv4 jump x", None),
+            ("meta nfproto ipv6 jump x", Some("all")),
+        ] {
+            assert_eq!(parted("drop", rules), found, "{rules}");
+        }
+    }
+
+    #[test]
+    fn a_chain_of_an_interface_is_for_those_who_come_by_it() {
+        let chain = |device: &str| {
+            let head = format!("type filter hook ingress {device} priority filter; policy accept;");
+            format!("table netdev t {{\n\tchain in {{\n\t\t{head}\n\t\tudp dport 10125 drop\n\t}}\n}}\n")
+        };
+        for (device, dropped) in [
+            ("device \"eth0\"", true),
+            ("devices = { \"eth1\", \"eth0\" }", true),
+            ("device \"eth1\"", false),
+        ] {
+            assert_eq!(drops(&chain(device), 10125)[0].is_some(), dropped, "{device}");
         }
     }
 

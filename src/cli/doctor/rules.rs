@@ -259,10 +259,8 @@ impl Walk<'_> {
                 continue;
             }
             let is_always = found == Match::Always;
-            let way = Way {
-                is_sure: way.is_sure && is_always,
-                is_meant: way.is_meant || rule.ports.is_some(),
-            };
+            let way =
+                Way { is_sure: way.is_sure && is_always, is_meant: way.is_meant || rule.ports.is_some() };
             let goes_on = match &rule.verdict {
                 Verdict::Other => true,
                 Verdict::Return => {
@@ -311,7 +309,8 @@ impl Walk<'_> {
     /// What has come through the chain that it entered by.
     fn end(&mut self, chain: &Chain) {
         if chain.input == Some(true) {
-            self.fates.dropped = Some(format!("the policy of the chain {} (table {})", chain.name, chain.table));
+            self.fates.dropped =
+                Some(format!("the policy of the chain {} (table {})", chain.name, chain.table));
         } else {
             self.fates.accepted = true;
         }
