@@ -155,7 +155,9 @@ fn a_rule_for_some_is_told_without_a_command() {
     let drop = |condition: &str| {
         let rule = format!("-A INPUT -p udp -m udp --dport {port} {condition} -j DROP");
         let text = format!("*filter\n:INPUT ACCEPT [0:0]\n{rule}\nCOMMIT");
-        let system = system(&[("iptables-save", text.as_str())]);
+        let runs =
+            ("systemctl", "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled");
+        let system = system(&[runs, ("iptables-save", text.as_str())]);
         let (_, out, _) = run(&mut doctor(system.path(), port));
         findings(&out, "firewall").remove(0)
     };
