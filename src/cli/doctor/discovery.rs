@@ -6,6 +6,7 @@ use std::time::Duration;
 use if_addrs::{IfAddr, Interface};
 
 use super::finding::{Finding, Report};
+use super::senders::is_heard_at;
 use crate::cli::address::HubAddress;
 use crate::cli::exit::Failure;
 use crate::cli::find::asker::{Answer, Asker};
@@ -130,9 +131,7 @@ pub(super) fn check(
 
 /// Whether a hub of this machine that listens at these addresses hears who asks in this way.
 fn hears(bound: &[IpAddr], way: &Way, interfaces: &[Interface]) -> bool {
-    let at = |ip: IpAddr| {
-        bound.iter().any(|&own| own == ip || (own.is_unspecified() && own.is_ipv4() == ip.is_ipv4()))
-    };
+    let at = |ip: IpAddr| is_heard_at(bound, ip);
     match way {
         Way::Direct(address) => at(address.ip()),
         Way::Directed { from, .. } | Way::Everyone { from, .. } => at(IpAddr::V4(*from)),

@@ -9,7 +9,7 @@ use super::senders::{Family, Sender, senders};
 use super::tool::{Ran, run};
 use super::{iptables, nft};
 use crate::cli::exit::Failure;
-use crate::machine::Kind;
+use crate::machine::{Kind, bound};
 
 const CHECK: &str = "firewall";
 
@@ -37,7 +37,8 @@ pub(super) fn check(
     interfaces: &[Interface],
     report: &mut Report<'_>,
 ) -> Result<(), Failure> {
-    let senders = senders(interfaces);
+    let bound = if serves.is_some() { bound(port) } else { Vec::new() };
+    let senders = senders(interfaces, &bound);
     let ran = [
         run("nft", &["list", "ruleset"]),
         run("iptables-save", &[]),
@@ -176,7 +177,7 @@ mod tests {
 
     /// What three told; there is no older program here.
     fn judge(ran: &[Ran; 3], port: u16) -> Vec<Finding> {
-        super::judge(&with_legacy(ran), port, &[Kind::Udp, Kind::Tcp], &senders(&[]))
+        super::judge(&with_legacy(ran), port, &[Kind::Udp, Kind::Tcp], &senders(&[], &[]))
     }
 
     fn with_legacy([nft, old, old6]: &[Ran; 3]) -> [Ran; 5] {
@@ -205,7 +206,7 @@ mod tests {
             ("-A INPUT -p tcp -j ACCEPT\n", State::Warn),
         ] {
             let findings =
-                judge_client(&with_legacy(&[Ran::Missing, filter(rule), ended("")]), 99, &senders(&[]));
+                judge_client(&with_legacy(&[Ran::Missing, filter(rule), ended("")]), 99, &senders(&[], &[]));
             assert_eq!((findings.len(), findings[0].state), (1, state), "{findings:?}");
         }
     }

@@ -106,8 +106,8 @@ fn condition<'a>(rule: &mut Rule, word: &str, is_not: bool, words: &mut impl Ite
         "--ctstate" | "--state" => rule.is_never |= value().split(',').any(|state| state == "NEW") == is_not,
         "--dst-type" => rule.is_never |= (value() == "LOCAL") == is_not,
         "--pkt-type" => rule.is_never |= (value() == "unicast") == is_not,
-        // Of the module that asks for the way back, which is there for who is not forged.
-        "--invert" => rule.is_never = true,
+        // Of modules that ask for the way back, which is there for who is not forged, and for a route that nobody uses.
+        "--invert" | "--rt-type" => rule.is_never = true,
         _ => rule.is_unsure = true,
     }
 }
@@ -219,6 +219,7 @@ COMMIT
             ("ACCEPT", "-p udp -j NFQUEUE --queue-num 0", [true, false]),
             ("DROP", "-m set --match-set friends src -j ACCEPT", [true, true]),
             ("DROP", "-i docker0 -j ACCEPT", [false, false]),
+            ("DROP", "-m rt --rt-type 0 -j ACCEPT", [false, false]),
         ] {
             let text = format!("*filter\n:INPUT {policy} [0:0]\n-A INPUT {rule}\nCOMMIT\n");
             assert_eq!(closed(&text, 10125).each_ref().map(|closed| some(closed.as_ref())), found, "{rule}");

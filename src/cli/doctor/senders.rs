@@ -53,14 +53,27 @@ impl Sender {
 }
 
 /// Everybody on the networks that this machine is on; where it is on none, anybody at all.
-pub(super) fn senders(interfaces: &[Interface]) -> Vec<Sender> {
+///
+/// Where it is known at which addresses the hub listens, others need not be let through to the rest.
+pub(super) fn senders(interfaces: &[Interface], bound: &[IpAddr]) -> Vec<Sender> {
     let up = interfaces.iter().filter(|interface| is_up(interface) && !interface.is_loopback());
-    let all: Vec<Sender> = up.map(from).take(MOST).collect();
+    // One socket may be for both families.
+    let is_known = bound.iter().any(IpAddr::is_ipv4) || !bound.iter().any(IpAddr::is_unspecified);
+    let heard = up.clone().filter(|interface| is_known && is_heard_at(bound, interface.ip()));
+    let mut all: Vec<Sender> = heard.map(from).take(MOST).collect();
+    if all.is_empty() {
+        all = up.map(from).take(MOST).collect();
+    }
     if all.is_empty() {
         let any = [IpAddr::from([0; 4]), IpAddr::from([0; 16])];
         return any.map(|own| Sender::new("", own, None)).into();
     }
     all
+}
+
+/// Whether a hub that listens at these addresses hears what comes to this one.
+pub(super) fn is_heard_at(bound: &[IpAddr], ip: IpAddr) -> bool {
+    bound.iter().any(|&own| own == ip || (own.is_unspecified() && own.is_ipv4() == ip.is_ipv4()))
 }
 
 fn from(interface: &Interface) -> Sender {
@@ -126,7 +139,7 @@ pub(super) mod tests {
 
     /// A machine on one network.
     pub(in crate::cli::doctor) fn at_home() -> Vec<Sender> {
-        senders(&[v4("lo", "127.0.0.1", 8, None), v4("eth0", "192.168.1.7", 24, None)])
+        senders(&[v4("lo", "127.0.0.1", 8, None), v4("eth0", "192.168.1.7", 24, None)], &[])
     }
 
     #[test]
@@ -158,16 +171,34 @@ pub(super) mod tests {
         tunnel.is_p2p = true;
         let all = [v4("lo", "127.0.0.1", 8, None), v4("eth0", "10.0.0.7", 24, None), v6("eth0", "fe80::7")];
         let all: Vec<Interface> = all.into_iter().chain([down, tunnel]).collect();
-        let networks: Vec<String> = senders(&all).iter().map(Sender::network).collect();
+        let networks: Vec<String> = senders(&all, &[]).iter().map(Sender::network).collect();
         assert_eq!(networks, ["eth0 (10.0.0.7/24)", "eth0 (fe80::7/64)", "wg0 (anywhere)"]);
-        let families: Vec<Family> = senders(&[]).iter().map(|sender| sender.family).collect();
+        let families: Vec<Family> = senders(&[], &[]).iter().map(|sender| sender.family).collect();
         assert_eq!(families, [Family::V4, Family::V6], "anybody");
+    }
+
+    #[test]
+    fn only_who_comes_where_the_hub_listens_matters() {
+        let all = [v4("eth0", "10.0.0.7", 24, None), v4("eth1", "10.0.1.7", 24, None), v6("eth0", "fe80::7")];
+        for (bound, count) in [
+            (vec![], 3),
+            (vec!["0.0.0.0"], 2),
+            (vec!["0.0.0.0", "::"], 3),
+            (vec!["::"], 3),
+            (vec!["10.0.1.7", "10.0.1.255"], 1),
+            (vec!["fe80::7", "127.0.0.1"], 1),
+            // Nobody comes; what would be in the way is told all the same.
+            (vec!["127.0.0.1"], 3),
+        ] {
+            let addresses: Vec<IpAddr> = bound.iter().map(|ip| ip.parse().unwrap()).collect();
+            assert_eq!(senders(&all, &addresses).len(), count, "{bound:?}");
+        }
     }
 
     #[test]
     fn no_more_networks_than_the_bound_are_looked_at() {
         let many: Vec<_> = (0..200).map(|n| v4("eth0", &format!("10.0.0.{n}"), 24, None)).collect();
-        assert_eq!(senders(&many[..MOST]).len(), MOST);
-        assert_eq!(senders(&many).len(), MOST);
+        assert_eq!(senders(&many[..MOST], &[]).len(), MOST);
+        assert_eq!(senders(&many, &[]).len(), MOST);
     }
 }
