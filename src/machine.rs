@@ -2,7 +2,7 @@
 //! know when it is taken.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use procfs::net;
 use procfs::process::{FDTarget, Process, all_processes};
@@ -73,6 +73,16 @@ pub(crate) fn held(kind: Kind, port: u16) -> Held {
     if holders.is_empty() { Held::BySomebody } else { Held::By(holders) }
 }
 
+/// The addresses of this machine where somebody hears datagrams to a port.
+pub(crate) fn bound(port: u16) -> Vec<IpAddr> {
+    let entries = [net::udp(), net::udp6()].into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.local_address)
+        .filter(|&local| holds(local, port))
+        .map(|local| local.ip())
+        .collect()
+}
+
 /// The ports on which a process accepts connections, or, if there are none, hears datagrams that it need not have
 /// asked for. Empty where only root may look.
 pub(crate) fn ports(pid: i32) -> Vec<u16> {
@@ -121,6 +131,7 @@ mod tests {
         assert!(is_own(&held(Kind::Tcp, listener.local_addr().unwrap().port())));
         assert!(ports(own).contains(&listener.local_addr().unwrap().port()));
         assert!(!ports(own).contains(&socket.local_addr().unwrap().port()), "one that only sends");
+        assert!(bound(socket.local_addr().unwrap().port()).contains(&IpAddr::from([127, 0, 0, 1])));
         let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         assert!(!is_own(&held(Kind::Udp, gone)));
     }

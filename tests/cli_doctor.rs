@@ -128,11 +128,51 @@ fn a_hub_that_answers_at_another_address_of_this_machine_is_healthy() {
     let shy = about(&format!("[::1]:{port} "));
     assert_eq!(shy["state"], "warn", "{out}");
     assert!(shy["what"].as_str().unwrap().ends_with("ERR denied not found"), "{out}");
-    let mute = about(&format!("127.0.0.1:{port} "));
-    assert_eq!(mute["state"], "warn", "{out}");
-    assert!(mute["what"].as_str().unwrap().contains("another address of this machine does"), "{out}");
+    let mute = about(&format!("127.0.0.1:{port}: "));
+    assert_eq!(mute["state"], "skip", "{out}");
+    assert!(mute["what"].as_str().unwrap().contains("does not listen there"), "{out}");
     let trip = findings(&out, "roundtrip");
     assert_eq!(trip[0]["state"], "warn", "{out}");
     assert!(trip[0]["what"].as_str().unwrap().contains("ERR denied not for you"), "{out}");
     assert!(!out.contains("systemctl restart"), "{out}");
+}
+
+#[test]
+fn a_hub_at_one_address_is_healthy_where_it_is_told_not_to_listen_elsewhere() {
+    let hub = hub();
+    let system = system(&[]);
+    let (_, out, _) = run(&mut doctor(system.path(), hub.address.port()));
+    let found = findings(&out, "discovery");
+    let states: Vec<&str> = found.iter().map(|finding| finding["state"].as_str().unwrap()).collect();
+    assert!(states.contains(&"ok") && states.iter().all(|state| ["ok", "skip"].contains(state)), "{out}");
+    assert!(!out.contains("on its machine"), "{out}");
+}
+
+#[test]
+fn a_rule_for_some_is_told_without_a_command() {
+    let hub = hub();
+    let port = hub.address.port();
+    let drop = |condition: &str| {
+        let rule = format!("-A INPUT -p udp -m udp --dport {port} {condition} -j DROP");
+        let text = format!("*filter\n:INPUT ACCEPT [0:0]\n{rule}\nCOMMIT");
+        let runs =
+            ("systemctl", "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled");
+        let system = system(&[runs, ("iptables-save", text.as_str())]);
+        let (_, out, _) = run(&mut doctor(system.path(), port));
+        findings(&out, "firewall").remove(0)
+    };
+    let some = drop("-m hashlimit --hashlimit-above 5000/sec --hashlimit-name x");
+    assert_eq!(some["state"], "warn", "{some}");
+    assert!(some["what"].as_str().unwrap().contains("only some senders reach UDP port"), "{some}");
+    assert!(!some["fix"].as_str().unwrap().contains("sudo"), "{some}");
+    for condition in ["-i no-such-if0", "-m conntrack --ctstate INVALID"] {
+        let nobody = drop(condition);
+        assert_eq!(nobody["state"], "ok", "{nobody}");
+    }
+    let all = drop("");
+    assert_eq!(
+        (&all["state"], all["fix"].as_str().unwrap().contains("sudo iptables -I")),
+        (&"fail".into(), true),
+        "{all}"
+    );
 }

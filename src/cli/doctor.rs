@@ -13,6 +13,7 @@ mod measure;
 mod nft;
 mod port;
 mod rules;
+mod senders;
 mod service;
 mod tool;
 mod wifi;
@@ -75,7 +76,7 @@ fn check_here(port: u16, interfaces: &[Interface], report: &mut Report<'_>) -> R
     let serves = port::check(port, runs, report)?;
     interfaces::check(interfaces, report)?;
     wifi::check(report)?;
-    firewall::check(port, serves, report)?;
+    firewall::check(port, serves, interfaces, report)?;
     let hubs = match serves {
         Some(Serves::TcpOnly) => discovery::check_tcp_only(port, interfaces, report)?,
         Some(Serves::Both | Serves::UdpOnly) => discovery::check(port, true, interfaces, report)?,

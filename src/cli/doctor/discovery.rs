@@ -1,11 +1,12 @@
 //! Whether hubs answer, and in which of the ways to ask.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use if_addrs::{IfAddr, Interface};
 
 use super::finding::{Finding, Report};
+use super::senders::is_heard_at;
 use crate::cli::address::HubAddress;
 use crate::cli::exit::Failure;
 use crate::cli::find::asker::{Answer, Asker};
@@ -13,6 +14,7 @@ use crate::cli::find::hubs::{Hub, Hubs};
 use crate::cli::find::same::is_same;
 use crate::cli::find::stream;
 use crate::cli::find::ways::{self, Way, is_up};
+use crate::machine::bound;
 
 const CHECK: &str = "discovery";
 
@@ -90,15 +92,31 @@ pub(super) fn check(
     let is_direct = |answer: &&Answer| matches!(ways.get(answer.way), Some(Way::Direct(_)));
     let local = answers.iter().flatten().find(is_direct).map(|answer| answer.address);
     let is_here = runs || local.is_some();
+    let mut bound = bound(port);
+    // One socket may be for both families.
+    if bound.contains(&Ipv6Addr::UNSPECIFIED.into()) && local.is_some_and(|local| local.is_ipv4()) {
+        bound.push(Ipv4Addr::UNSPECIFIED.into());
+    }
     for (index, (way, answer)) in ways.iter().zip(&answers).enumerate() {
         let trouble = asker.trouble(index).map(ToString::to_string);
+        let is_told = !is_here || bound.is_empty() || hears(&bound, way, interfaces);
         match way {
+            Way::Direct(address) if answer.is_none() && !is_told => {
+                if address.is_ipv4() {
+                    report.add(&not_told(way))?;
+                }
+            }
+            Way::Directed { .. } | Way::Everyone { .. } | Way::Multicast { .. }
+                if answer.is_none() && !is_told =>
+            {
+                report.add(&not_told(way))?;
+            }
             Way::Direct(address) if is_here && (answer.is_some() || address.is_ipv4()) => {
                 report.add(&judge_direct(*address, answer.as_ref(), trouble.as_deref(), local.is_some()))?;
             }
             Way::Direct(_) => {}
             Way::Directed { .. } | Way::Everyone { .. } | Way::Multicast { .. } => {
-                report.add(&judge_way(way, answer.as_ref(), trouble.as_deref()))?;
+                report.add(&judge_way(way, answer.as_ref(), trouble.as_deref(), is_here))?;
             }
         }
     }
@@ -109,6 +127,25 @@ pub(super) fn check(
     }
     report.add(&sum_up(&hubs, !found.is_empty()))?;
     Ok(found)
+}
+
+/// Whether a hub of this machine that listens at these addresses hears who asks in this way.
+fn hears(bound: &[IpAddr], way: &Way, interfaces: &[Interface]) -> bool {
+    let at = |ip: IpAddr| is_heard_at(bound, ip);
+    match way {
+        Way::Direct(address) => at(address.ip()),
+        Way::Directed { from, .. } | Way::Everyone { from, .. } => at(IpAddr::V4(*from)),
+        Way::Multicast { index, .. } => interfaces.iter().any(|interface| {
+            interface.index == Some(*index) && interface.ip().is_ipv6() && at(interface.ip())
+        }),
+    }
+}
+
+/// That it does not listen somewhere is as it is told to.
+fn not_told(way: &Way) -> Finding {
+    let what =
+        format!("{way}: no answer; the hub on this machine does not listen there (`bind` in [listen])");
+    Finding::skip(CHECK, what)
 }
 
 /// The machine itself, its own addresses, then its networks.
@@ -171,19 +208,17 @@ fn judge_direct(
     }
 }
 
-fn judge_way(way: &Way, answer: Option<&Answer>, trouble: Option<&str>) -> Finding {
-    match answer.and_then(|answer| Some((answer, answer.here.as_ref()?))) {
-        Some((answer, here)) => {
-            let at = HubAddress::from(answer.address);
-            let millis = answer.time.as_secs_f64() * 1e3;
-            Finding::ok(CHECK, format!("{way}: hub \"{}\" at {at} answers, {millis:.1} ms", here.name))
-        }
-        None => Finding::warn(
-            CHECK,
-            format!("{way}: no answer{}", because(trouble)),
-            "if a hub is there: pigeon doctor on its machine; access points may pass no broadcast, then use --hub",
-        ),
+fn judge_way(way: &Way, answer: Option<&Answer>, trouble: Option<&str>, is_here: bool) -> Finding {
+    if let Some((answer, here)) = answer.and_then(|answer| Some((answer, answer.here.as_ref()?))) {
+        let at = HubAddress::from(answer.address);
+        let millis = answer.time.as_secs_f64() * 1e3;
+        return Finding::ok(CHECK, format!("{way}: hub \"{}\" at {at} answers, {millis:.1} ms", here.name));
     }
+    let which = if is_here { "another hub" } else { "a hub" };
+    let fix = format!(
+        "if {which} is there: pigeon doctor on its machine; access points may pass no broadcast, then use --hub"
+    );
+    Finding::warn(CHECK, format!("{way}: no answer{}", because(trouble)), fix)
 }
 
 fn because(trouble: Option<&str>) -> String {
@@ -244,9 +279,34 @@ mod tests {
         let alone = [Some(&answer(here.clone())), None].map(|answer| judge_tcp_only(99, answer).state);
         assert_eq!(alone, [State::Ok, State::Fail]);
         let way = Way::Everyone { interface: "eth0".to_owned(), from: Ipv4Addr::LOCALHOST };
-        let heard = judge_way(&way, Some(&answer(here)), None);
+        let heard = judge_way(&way, Some(&answer(here)), None, false);
         assert_eq!(heard.what, "255.255.255.255 on eth0: hub \"pi\" at 10.0.0.1:99 answers, 1.2 ms");
-        assert_eq!(judge_way(&way, None, None).state, State::Warn);
+        assert_eq!(judge_way(&way, None, None, false).state, State::Warn);
+    }
+
+    #[test]
+    fn a_hub_hears_who_asks_where_it_is_told_to_listen() {
+        let interfaces = [v4("eth0", "10.0.0.7", 24, None), v6("eth0", "fd00::7"), v6("eth0", "fe80::7")];
+        let interface = || "eth0".to_owned();
+        let from = Ipv4Addr::new(10, 0, 0, 7);
+        let ways = [
+            Way::Direct("127.0.0.1:99".parse().unwrap()),
+            Way::Directed { interface: interface(), from, to: Ipv4Addr::new(10, 0, 0, 255) },
+            Way::Everyone { interface: interface(), from },
+            Way::Multicast { interface: interface(), index: interfaces[0].index.unwrap() },
+            Way::Multicast { interface: interface(), index: 99 },
+        ];
+        for (bound, heard) in [
+            ("0.0.0.0", [true, true, true, false, false]),
+            ("::", [false, false, false, true, false]),
+            ("10.0.0.7", [false, true, true, false, false]),
+            ("127.0.0.1", [true, false, false, false, false]),
+            ("fd00::7", [false, false, false, true, false]),
+        ] {
+            let found = ways.each_ref().map(|way| hears(&[bound.parse().unwrap()], way, &interfaces));
+            assert_eq!(found, heard, "{bound}");
+        }
+        assert_eq!(not_told(&ways[0]).state, State::Skip);
     }
 
     #[test]

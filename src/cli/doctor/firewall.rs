@@ -1,22 +1,44 @@
 //! Whether a packet filter on this machine keeps others from the hub.
 
+use if_addrs::Interface;
+
 use super::finding::{Finding, Report, State};
 use super::port::Serves;
-use super::rules::{Chain, what_drops};
+use super::rules::{Chain, Closed, what_drops};
+use super::senders::{Family, Sender, senders};
 use super::tool::{Ran, run};
 use super::{iptables, nft};
 use crate::cli::exit::Failure;
-use crate::machine::Kind;
+use crate::machine::{Kind, bound};
 
 const CHECK: &str = "firewall";
 
 /// The programs whose rules `nft` shows less clearly, or not at all; the first two of them for IPv4 and IPv6.
-const OLD: [&str; 4] = ["iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"];
+const OLD: [(&str, Family); 4] = [
+    ("iptables", Family::V4),
+    ("ip6tables", Family::V6),
+    ("iptables-legacy", Family::V4),
+    ("ip6tables-legacy", Family::V6),
+];
+
+/// What to do where only some are kept out: no command, since it might let in those who are kept out for good reason.
+const PARTED: &str =
+    "if that is not meant: a rule before it that accepts the port from those who are to use the hub";
+
+/// The most of them that are named.
+const NETWORKS: usize = 4;
 
 /// Some port of those from which questions are asked: an answer to a broadcast comes there, unknown to the filter.
 const ANSWER_PORT: u16 = 45_000;
 
-pub(super) fn check(port: u16, serves: Option<Serves>, report: &mut Report<'_>) -> Result<(), Failure> {
+pub(super) fn check(
+    port: u16,
+    serves: Option<Serves>,
+    interfaces: &[Interface],
+    report: &mut Report<'_>,
+) -> Result<(), Failure> {
+    let bound = if serves.is_some() { bound(port) } else { Vec::new() };
+    let senders = senders(interfaces, &bound);
     let ran = [
         run("nft", &["list", "ruleset"]),
         run("iptables-save", &[]),
@@ -25,14 +47,14 @@ pub(super) fn check(port: u16, serves: Option<Serves>, report: &mut Report<'_>) 
         run("ip6tables-legacy-save", &[]),
     ];
     let findings = match serves {
-        Some(serves) => judge(&ran, port, serves.kinds()),
-        None => judge_client(&ran, port),
+        Some(serves) => judge(&ran, port, serves.kinds(), &senders),
+        None => judge_client(&ran, port, &senders),
     };
     findings.iter().try_for_each(|finding| report.add(finding))
 }
 
 /// From what the programs told, in the order of [`OLD`] behind `nft`.
-fn judge(ran: &[Ran; 5], port: u16, kinds: &[Kind]) -> Vec<Finding> {
+fn judge(ran: &[Ran; 5], port: u16, kinds: &[Kind], senders: &[Sender]) -> Vec<Finding> {
     if ran.iter().all(|ran| *ran == Ran::Missing) {
         return vec![Finding::skip(CHECK, "neither nft nor iptables-save is here")];
     }
@@ -44,46 +66,84 @@ fn judge(ran: &[Ran; 5], port: u16, kinds: &[Kind]) -> Vec<Finding> {
     if rules.is_none() && old.iter().all(Option::is_none) {
         return vec![Finding::skip(CHECK, "only root may read its rules: sudo pigeon doctor")];
     }
-    // What iptables has made nft prints too, but less clearly.
-    let old = old.map(|text| text.map(|text| iptables::parse(&text)).unwrap_or_default());
-    let mut chains = nft::parse(&rules.unwrap_or_default());
-    chains.retain(|chain| {
-        !old.iter()
-            .zip(["ip", "ip6"])
-            .any(|(old, family)| old.iter().any(|old| chain.table == format!("{family} {}", old.table)))
-    });
-    let filters: Vec<(&str, Vec<Chain>)> =
-        std::iter::once(("nft", chains)).chain(OLD.into_iter().zip(old)).collect();
+    let filters = filters(rules.as_deref().unwrap_or_default(), &old);
     let mut findings = Vec::new();
+    let mut remark = String::new();
     for &kind in kinds {
         for (program, chains) in &filters {
-            for (entry, what) in what_drops(chains, kind, port) {
-                let what = format!("{program}: {what} keeps others from {kind} port {port}");
-                findings.push(Finding::fail(CHECK, what, fix(program, chains, entry, kind, port)));
+            for (entry, closed) in what_drops(chains, kind, port, senders) {
+                match told(program, (kind, port), &closed) {
+                    Ok((what, State::Fail)) => {
+                        findings.push(Finding::fail(CHECK, what, fix(program, chains, entry, kind, port)));
+                    }
+                    Ok((what, _)) => findings.push(Finding::warn(CHECK, what, PARTED)),
+                    Err(hardly) if remark.is_empty() => remark = hardly,
+                    Err(_) => {}
+                }
             }
         }
     }
     if findings.is_empty() {
-        findings.push(Finding::ok(CHECK, format!("no rule keeps others from port {port}")));
+        findings.push(Finding::ok(CHECK, format!("no rule keeps others from port {port}{remark}")));
     }
     findings
 }
 
+/// The chains that each program showed.
+fn filters(rules: &str, old: &[Option<String>; 4]) -> Vec<(&'static str, Vec<Chain>)> {
+    // What iptables has made nft prints too, but less clearly.
+    let old: Vec<(&str, Vec<Chain>)> = OLD
+        .into_iter()
+        .zip(old)
+        .map(|((program, family), text)| {
+            (program, iptables::parse(text.as_deref().unwrap_or_default(), family))
+        })
+        .collect();
+    let mut chains = nft::parse(rules);
+    chains.retain(|chain| {
+        !old.iter()
+            .zip(["ip", "ip6"])
+            .any(|((_, old), family)| old.iter().any(|old| chain.table == format!("{family} {}", old.table)))
+    });
+    std::iter::once(("nft", chains)).chain(old).collect()
+}
+
+/// What a chain does, in words, and how bad that is; or else what is to be remarked where nothing is wrong.
+fn told(program: &str, (kind, port): (Kind, u16), closed: &Closed) -> Result<(String, State), String> {
+    let port = format!("{kind} port {port}");
+    Ok(match closed {
+        Closed::All(by) => (format!("{program}: {by} keeps others from {port}"), State::Fail),
+        Closed::Networks(networks, by) => {
+            let more = if networks.len() > NETWORKS { " and others" } else { "" };
+            let networks: Vec<&str> = networks.iter().map(String::as_str).take(NETWORKS).collect();
+            let what = format!(
+                "{program}: {by} keeps those on {}{more} from {port}, but not all",
+                networks.join(", ")
+            );
+            (what, State::Warn)
+        }
+        Closed::Some(by) => (format!("{program}: only some senders reach {port}: {by}"), State::Warn),
+        Closed::Hardly(by) => return Err(format!(", but perhaps some senders: {program}: {by}")),
+    })
+}
+
 /// Where no hub runs the only question is whether the answer to a broadcast comes through: it comes from another
 /// address than was asked, so that no filter takes it for an answer.
-fn judge_client(ran: &[Ran; 5], port: u16) -> Vec<Finding> {
+fn judge_client(ran: &[Ran; 5], port: u16, senders: &[Sender]) -> Vec<Finding> {
     // Connections are answered in kind, and pass.
-    let mut findings = judge(ran, ANSWER_PORT, &[Kind::Udp]);
+    let mut findings = judge(ran, ANSWER_PORT, &[Kind::Udp], senders);
     for finding in &mut findings {
         match finding.state {
-            State::Fail => {
-                let what =
-                    "a packet filter here keeps out what answers a broadcast, which comes to any UDP port";
+            State::Fail | State::Warn => {
+                let some = if finding.state == State::Warn { "some of " } else { "" };
+                let what = format!(
+                    "a packet filter here keeps out {some}what answers a broadcast, which comes to any UDP port"
+                );
                 let fix = format!("say where the hub is: --hub HOST; or accept UDP from port {port}");
                 *finding = Finding::warn(CHECK, what, fix);
             }
             State::Ok => *finding = Finding::ok(CHECK, "no rule here keeps out what answers a broadcast"),
-            State::Warn | State::Skip => {}
+            State::Skip => {}
         }
     }
     findings
@@ -117,7 +177,7 @@ mod tests {
 
     /// What three told; there is no older program here.
     fn judge(ran: &[Ran; 3], port: u16) -> Vec<Finding> {
-        super::judge(&with_legacy(ran), port, &[Kind::Udp, Kind::Tcp])
+        super::judge(&with_legacy(ran), port, &[Kind::Udp, Kind::Tcp], &senders(&[], &[]))
     }
 
     fn with_legacy([nft, old, old6]: &[Ran; 3]) -> [Ran; 5] {
@@ -145,7 +205,8 @@ mod tests {
             ("-A INPUT -p udp -j ACCEPT\n", State::Ok),
             ("-A INPUT -p tcp -j ACCEPT\n", State::Warn),
         ] {
-            let findings = judge_client(&with_legacy(&[Ran::Missing, filter(rule), ended("")]), 99);
+            let findings =
+                judge_client(&with_legacy(&[Ran::Missing, filter(rule), ended("")]), 99, &senders(&[], &[]));
             assert_eq!((findings.len(), findings[0].state), (1, state), "{findings:?}");
         }
     }

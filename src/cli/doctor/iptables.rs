@@ -1,7 +1,8 @@
 //! Reads what `iptables-save` prints.
 
 use super::nft::range;
-use super::rules::{Chain, Rule, Verdict};
+use super::rules::{Chain, OneOf, Rule, Verdict};
+use super::senders::Family;
 use crate::machine::Kind;
 
 /// The tables whose chains may drop, each with the chains that what comes to this machine enters by.
@@ -12,8 +13,8 @@ const ENTRIES: [(&str, &[&str]); 4] = [
     ("security", &["INPUT"]),
 ];
 
-/// The chains of all tables.
-pub(super) fn parse(text: &str) -> Vec<Chain> {
+/// The chains of all tables of a program that filters this family.
+pub(super) fn parse(text: &str, family: Family) -> Vec<Chain> {
     let mut chains: Vec<Chain> = Vec::new();
     let mut table = "";
     for line in text.lines() {
@@ -24,8 +25,8 @@ pub(super) fn parse(text: &str) -> Vec<Chain> {
             let (Some(name), policy) = (words.next(), words.next()) else { continue };
             let is_entry = ENTRIES.iter().any(|(of, names)| *of == table && names.contains(&name));
             let input = is_entry.then_some(policy == Some("DROP"));
-            let (table, name) = (table.to_owned(), name.to_owned());
-            chains.push(Chain { table, name, input, rules: Vec::new() });
+            let (table, name, family) = (table.to_owned(), name.to_owned(), Some(family));
+            chains.push(Chain { table, name, family, devices: None, input, rules: Vec::new() });
         } else if let Some(rest) = line.strip_prefix("-A ") {
             let (name, words) = rest.split_once(' ').unwrap_or((rest, ""));
             if let Some(chain) = chains.iter_mut().find(|chain| chain.table == table && chain.name == name) {
@@ -46,65 +47,86 @@ fn rule(line: &str) -> Rule {
             continue;
         }
         let is_not = std::mem::take(&mut is_not);
-        // What does not match a thing is understood for interfaces alone.
-        rule.is_special |= is_not && word != "-i";
-        let mut value = || words.next().unwrap_or_default();
         match word {
-            "-p" => {
-                rule.kinds = Some(match value() {
-                    "udp" => vec![Kind::Udp],
-                    "tcp" => vec![Kind::Tcp],
-                    _ => Vec::new(),
-                });
-            }
-            "--dport" | "--dports" => {
-                rule.ports = Some(value().split(',').filter_map(|port| range(port, ':')).collect());
-            }
-            "--ctstate" | "--state" => rule.is_special |= !value().split(',').any(|state| state == "NEW"),
-            "--dst-type" => rule.is_special |= value() != "LOCAL",
-            "-i" => {
-                let is_loopback = value() == "lo";
-                rule.is_loopback |= is_loopback && !is_not;
-                rule.is_partial |= !is_loopback;
-            }
-            "-s" | "-d" | "--limit" | "--limit-burst" => {
-                value();
-                rule.is_partial = true;
-            }
-            "-m" => {
-                value();
+            "-j" | "-g" => {
+                rule.verdict = verdict(word, words.next().unwrap_or_default());
+                return rule;
             }
             // It may have spaces; what it says does not matter, and a verdict stands behind its end.
             "--comment" => {
-                let first = value();
+                let first = words.next().unwrap_or_default();
                 if first.starts_with('"') && !(first.len() > 1 && first.ends_with('"')) {
                     words.by_ref().find(|word| word.ends_with('"'));
                 }
             }
-            "-j" | "-g" => {
-                rule.verdict = match value() {
-                    "ACCEPT" => Verdict::Accept,
-                    "DROP" | "REJECT" => Verdict::Drop,
-                    "RETURN" => Verdict::Return,
-                    "LOG" | "NFLOG" | "MARK" => Verdict::Other,
-                    chain => Verdict::Chain(chain.to_owned()),
-                };
-                return rule;
+            "-m" => {
+                words.next();
             }
-            _ => rule.is_special = true,
+            word => condition(&mut rule, word, is_not, &mut words),
         }
     }
     rule
 }
 
+fn verdict(word: &str, target: &str) -> Verdict {
+    match target {
+        "ACCEPT" => Verdict::Accept,
+        "DROP" | "REJECT" => Verdict::Drop,
+        "RETURN" => Verdict::Return,
+        "NFQUEUE" => Verdict::Unknown,
+        "LOG" | "NFLOG" | "MARK" => Verdict::Other,
+        chain if word == "-g" => Verdict::Goto(chain.to_owned()),
+        chain => Verdict::Jump(chain.to_owned()),
+    }
+}
+
+/// What a rule matches, by its option.
+fn condition<'a>(rule: &mut Rule, word: &str, is_not: bool, words: &mut impl Iterator<Item = &'a str>) {
+    let mut value = || words.next().unwrap_or_default();
+    match word {
+        "-p" => {
+            let name = value();
+            let all = [("udp", Kind::Udp), ("tcp", Kind::Tcp)].into_iter();
+            let kinds = all.filter(|(known, _)| (name == *known || name == "all") != is_not);
+            rule.narrow(&kinds.map(|(_, kind)| kind).collect::<Vec<_>>());
+        }
+        "--dport" | "--dports" => {
+            let all = value().split(',').filter_map(|port| range(port, ':')).collect();
+            rule.ports = Some(OneOf { all, is_not });
+        }
+        "-i" => rule.interfaces.push(OneOf { all: vec![value().to_owned()], is_not }),
+        "-s" => {
+            let sources = rule.addresses(&[value().to_owned()], is_not);
+            rule.sources.push(sources);
+        }
+        "-d" => {
+            let destinations = rule.addresses(&[value().to_owned()], is_not);
+            rule.destinations.push(destinations);
+        }
+        "--ctstate" | "--state" => rule.is_never |= value().split(',').any(|state| state == "NEW") == is_not,
+        "--dst-type" => rule.is_never |= (value() == "LOCAL") == is_not,
+        "--pkt-type" => rule.is_never |= (value() == "unicast") == is_not,
+        // Of modules that ask for the way back, which is there for who is not forged, and for a route that nobody uses.
+        "--invert" | "--rt-type" => rule.is_never = true,
+        _ => rule.is_unsure = true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::rules::what_drops;
+    use super::super::rules::{Closed, what_drops};
+    use super::super::senders::tests::at_home;
     use super::*;
 
     fn dropped(text: &str, port: u16) -> [bool; 2] {
-        let chains = parse(text);
-        [Kind::Udp, Kind::Tcp].map(|kind| !what_drops(&chains, kind, port).is_empty())
+        closed(text, port).map(|closed| matches!(closed, Some(Closed::All(_))))
+    }
+
+    fn closed(text: &str, port: u16) -> [Option<Closed>; 2] {
+        let chains = parse(text, Family::V4);
+        [Kind::Udp, Kind::Tcp].map(|kind| {
+            what_drops(&chains, kind, port, &at_home()).into_iter().next().map(|(_, closed)| closed)
+        })
     }
 
     /// As ufw on Debian 12 writes it, with `ufw allow 22/tcp` and one rule more.
@@ -162,7 +184,13 @@ COMMIT
             ("-A INPUT ! -i eth0 -p udp -j DROP\n", [false, false]),
             ("-A INPUT ! -i lo -p udp -j DROP\n", [true, false]),
             ("-A INPUT -i lo -p udp -m udp --dport 10125 -j ACCEPT\n-A INPUT -j DROP\n", [true, true]),
-            ("-A INPUT -p udp -m udp ! --dport 53 -j DROP\n", [false, false]),
+            ("-A INPUT -p udp -m udp ! --dport 53 -j DROP\n", [true, false]),
+            ("-A INPUT ! -p udp -j DROP\n", [false, true]),
+            ("-A INPUT -i eth+ -j DROP\n", [true, true]),
+            ("-A INPUT -s 192.168.1.0/24 -j DROP\n", [true, true]),
+            ("-A INPUT ! -s 192.168.1.0/24 -j DROP\n", [false, false]),
+            ("-A INPUT -m rpfilter --invert -j DROP\n", [false, false]),
+            ("-A INPUT -p udp -m udp --dport 10125 -m conntrack --ctstate INVALID -j DROP\n", [false, false]),
             ("-A INPUT -m pkttype --pkt-type broadcast -j DROP\n", [false, false]),
             (
                 "COMMIT\n*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p udp -m udp --dport 10125 -j DROP\n",
@@ -173,6 +201,28 @@ COMMIT
             ("-A OTHER -j DROP\n-A INPUT\n-A\n", [false, false]),
         ] {
             assert_eq!(dropped(&filter(rule), 10125), found, "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_rule_for_some_is_told_apart() {
+        let some = |closed: Option<&Closed>| matches!(closed, Some(Closed::Some(_)));
+        for (policy, rule, found) in [
+            (
+                "ACCEPT",
+                "-p udp -m udp --dport 10125 -m hashlimit --hashlimit-above 9/sec -j DROP",
+                [true, false],
+            ),
+            ("ACCEPT", "-i wan0 -p udp -m udp --dport 10125 -j DROP", [false, false]),
+            ("ACCEPT", "-s 203.0.113.9/32 -p udp -m udp --dport 10125 -j DROP", [false, false]),
+            ("ACCEPT", "-s 192.168.1.9/32 -p tcp -m tcp --dport 10125 -j DROP", [false, true]),
+            ("ACCEPT", "-p udp -j NFQUEUE --queue-num 0", [true, false]),
+            ("DROP", "-m set --match-set friends src -j ACCEPT", [true, true]),
+            ("DROP", "-i docker0 -j ACCEPT", [false, false]),
+            ("DROP", "-m rt --rt-type 0 -j ACCEPT", [false, false]),
+        ] {
+            let text = format!("*filter\n:INPUT {policy} [0:0]\n-A INPUT {rule}\nCOMMIT\n");
+            assert_eq!(closed(&text, 10125).each_ref().map(|closed| some(closed.as_ref())), found, "{rule}");
         }
     }
 }

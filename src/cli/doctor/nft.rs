@@ -3,13 +3,20 @@
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
-use super::rules::{Chain, Rule, Verdict};
+use super::rules::{Chain, OneOf, Rule, Verdict};
+use super::senders::Family;
 use crate::machine::Kind;
 
 /// Where what comes to this machine may be dropped.
-const HOOKS: [&str; 2] = ["prerouting", "input"];
+const HOOKS: [&str; 3] = ["ingress", "prerouting", "input"];
 
-/// The longest list of ports that is read where a rule names it.
+/// What the sets hold that are read.
+const SET_TYPES: [&str; 4] = ["type inet_service", "type ifname", "type ipv4_addr", "type ipv6_addr"];
+
+/// Protocols of which no datagram or connection to the hub is one.
+const OTHER_PROTOCOLS: [&str; 9] = ["icmp", "icmpv6", "igmp", "esp", "ah", "sctp", "dccp", "udplite", "comp"];
+
+/// The longest list that is read where a rule names it.
 const SET_BYTES: usize = 4096;
 
 /// The chains of the ruleset; what is no chain is left out.
@@ -25,7 +32,12 @@ pub(super) fn parse(text: &str) -> Vec<Chain> {
             sets.clear();
         } else if let Some(name) = line.strip_prefix("\tchain ").and_then(|rest| rest.strip_suffix(" {")) {
             let (table, name) = (table.clone(), name.to_owned());
-            chains.push(Chain { table, name, input: None, rules: Vec::new() });
+            let family = match table.split_once(' ') {
+                Some(("ip", _)) => Some(Family::V4),
+                Some(("ip6", _)) => Some(Family::V6),
+                _ => None,
+            };
+            chains.push(Chain { table, name, family, devices: None, input: None, rules: Vec::new() });
             in_chain = true;
         } else if let Some(name) = line.strip_prefix("\tset ").and_then(|rest| rest.strip_suffix(" {")) {
             sets.push(Set { name: format!("@{name}"), elements: None });
@@ -51,15 +63,15 @@ pub(super) fn parse(text: &str) -> Vec<Chain> {
 /// A set with a name, such as rules use.
 struct Set {
     name: String,
-    /// As they stand in braces, if they are ports and not too many.
+    /// As they stand in braces, if they are read here and not too many.
     elements: Option<String>,
 }
 
 impl Set {
     fn fill(&mut self, lines: &[String]) {
-        let is_of_ports = lines.iter().any(|line| line == "type inet_service");
+        let is_read = lines.iter().any(|line| SET_TYPES.contains(&line.as_str()));
         let elements = lines.iter().find_map(|line| line.strip_prefix("elements = "));
-        let elements = elements.filter(|text| is_of_ports && text.len() <= SET_BYTES);
+        let elements = elements.filter(|text| is_read && text.len() <= SET_BYTES);
         if self.elements.is_none() {
             self.elements = elements.map(str::to_owned);
         }
@@ -70,7 +82,10 @@ fn fill(chain: &mut Chain, lines: &[String], sets: &[Set]) {
     for line in lines {
         if line.starts_with("type ") && line.contains(" hook ") {
             let is_input = HOOKS.iter().any(|hook| line.starts_with(&format!("type filter hook {hook} ")));
+            // What it asks is not what a hub is asked.
+            let is_input = is_input && !chain.table.starts_with("arp ");
             chain.input = is_input.then(|| line.contains("policy drop"));
+            chain.devices = devices(line);
         } else {
             let named = |set: &&Set| line.split_whitespace().any(|word| word == set.name);
             let set = sets.iter().find(named).and_then(|set| Some((&set.name, set.elements.as_ref()?)));
@@ -78,6 +93,16 @@ fn fill(chain: &mut Chain, lines: &[String], sets: &[Set]) {
             chain.rules.extend(without_map(&told).iter().map(|one| Rule { text: line.clone(), ..rule(one) }));
         }
     }
+}
+
+/// The interfaces that a chain is for, if it says.
+fn devices(line: &str) -> Option<Vec<String>> {
+    let mut words = words(line).into_iter().peekable();
+    let word = words.find(|word| word == "device" || word == "devices")?;
+    if word == "devices" {
+        words.next();
+    }
+    Some(value(&mut words).0)
 }
 
 /// A rule that looks its verdict up among several is as many rules.
@@ -92,74 +117,109 @@ type Words = Peekable<IntoIter<String>>;
 
 fn rule(line: &str) -> Rule {
     let mut rule = Rule::new(line);
+    // Asks for the way back, which is there for who is not forged.
+    rule.is_never = line.contains("oif missing");
     let mut words: Words = words(line).into_iter().peekable();
-    // Fields that are compared together, such as `ip saddr . udp dport`, are not understood.
-    rule.is_special = words.clone().any(|word| word == ".");
-    if rule.is_special {
-        return rule;
+    // Fields that are compared together, such as `ip saddr . udp dport`, are not understood, nor is a map that stands
+    // elsewhere; what becomes of it is.
+    if words.clone().any(|word| word == "." || word == "vmap") {
+        rule.is_unsure = true;
+        let decides = |word: &String| matches!(word.as_str(), "jump" | "goto") || verdict(word).is_some();
+        while words.next_if(|word| !decides(word)).is_some() {}
     }
     while let Some(word) = words.next() {
         match word.as_str() {
-            "udp" => protocol(&mut rule, &[Kind::Udp], &mut words),
-            "tcp" => protocol(&mut rule, &[Kind::Tcp], &mut words),
-            "th" => protocol(&mut rule, &[Kind::Udp, Kind::Tcp], &mut words),
-            "meta" if words.peek().is_some_and(|next| next == "l4proto") => by_name(&mut rule, &mut words),
-            "ip" if words.peek().is_some_and(|next| next == "protocol") => by_name(&mut rule, &mut words),
-            "ip6" if words.peek().is_some_and(|next| next == "nexthdr") => by_name(&mut rule, &mut words),
-            "ip" | "ip6" => {
-                let field = words.next();
-                value(&mut words);
-                rule.is_partial |= field.is_some_and(|field| field == "saddr" || field == "daddr");
-            }
-            "iif" | "iifname" => {
-                let (names, is_not) = value(&mut words);
-                let is_loopback = names == ["lo"];
-                rule.is_loopback |= is_loopback && !is_not;
-                rule.is_partial |= !is_loopback;
-            }
-            "ct" => {
-                let is_state = words.next().is_some_and(|field| field == "state");
-                let (states, is_not) = value(&mut words);
-                rule.is_special |= !is_state || states.iter().any(|state| state == "new") == is_not;
-            }
-            "fib" => {
-                let rest: Vec<String> = words.by_ref().take(3).collect();
-                rule.is_special |= rest.last().is_none_or(|kind| kind != "local");
-            }
-            "limit" => {
-                // What stands behind is a rate in words of its own; the verdict ends it.
-                rule.is_partial = true;
-                while words.peek().is_some_and(|next| verdict(next).is_none()) {
-                    words.next();
-                }
-            }
-            "counter" => {
-                while words.next_if(|next| matches!(next.as_str(), "packets" | "bytes")).is_some() {
-                    words.next();
-                }
-            }
-            "log" => {
-                while words
-                    .next_if(|next| matches!(next.as_str(), "prefix" | "level" | "group" | "flags"))
-                    .is_some()
-                {
-                    words.next();
-                }
-            }
-            "jump" | "goto" => {
-                rule.verdict = words.next().map_or(Verdict::Other, Verdict::Chain);
+            "jump" => {
+                rule.verdict = words.next().map_or(Verdict::Other, Verdict::Jump);
                 return rule;
             }
+            "goto" => {
+                rule.verdict = words.next().map_or(Verdict::Other, Verdict::Goto);
+                return rule;
+            }
+            "counter" => skip(&mut words, &["packets", "bytes", "name"]),
+            "log" => skip(&mut words, &["prefix", "level", "group", "flags", "snaplen", "queue-threshold"]),
             word => match verdict(word) {
                 Some(verdict) => {
                     rule.verdict = verdict;
                     return rule;
                 }
-                None => rule.is_special = true,
+                None => condition(&mut rule, word, &mut words),
             },
         }
     }
     rule
+}
+
+/// What a rule matches, by the first word of it.
+fn condition(rule: &mut Rule, word: &str, words: &mut Words) {
+    let mut is_next = |word: &str| words.next_if(|next| next == word).is_some();
+    match word {
+        "udp" => protocol(rule, &[Kind::Udp], words),
+        "tcp" => protocol(rule, &[Kind::Tcp], words),
+        "th" => protocol(rule, &[Kind::Udp, Kind::Tcp], words),
+        "meta" if is_next("l4proto") => by_name(rule, words),
+        "meta" if is_next("nfproto") => {
+            let (families, is_not) = value(words);
+            let is_old = families.iter().any(|family| family == "ipv4") != is_not;
+            rule.family = Some(if is_old { Family::V4 } else { Family::V6 });
+        }
+        "meta" if is_next("pkttype") => {
+            let (types, is_not) = value(words);
+            rule.is_never |= types.iter().any(|one| one == "host" || one == "unicast") == is_not;
+        }
+        "ip" | "ip6" => {
+            rule.family = Some(if word == "ip" { Family::V4 } else { Family::V6 });
+            let field = words.next();
+            if matches!(field.as_deref(), Some("protocol" | "nexthdr")) {
+                return by_name(rule, words);
+            }
+            let (values, is_not) = value(words);
+            match field.as_deref() {
+                Some("saddr") => {
+                    let sources = rule.addresses(&values, is_not);
+                    rule.sources.push(sources);
+                }
+                Some("daddr") => {
+                    let destinations = rule.addresses(&values, is_not);
+                    rule.destinations.push(destinations);
+                }
+                _ => rule.is_unsure = true,
+            }
+        }
+        "iif" | "iifname" => {
+            let (all, is_not) = value(words);
+            rule.is_unsure |= all.iter().any(|name| name.starts_with('@'));
+            rule.interfaces.push(OneOf { all, is_not });
+        }
+        "ct" => {
+            let field = words.next();
+            let (states, is_not) = value(words);
+            match field.as_deref() {
+                Some("state") => rule.is_never |= states.iter().any(|state| state == "new") == is_not,
+                // Whose addresses are not rewritten.
+                Some("status") if states == ["dnat"] => rule.is_never |= !is_not,
+                _ => rule.is_unsure = true,
+            }
+        }
+        "fib" if is_next("daddr") && is_next("type") => {
+            let (types, is_not) = value(words);
+            rule.is_never |= types.iter().any(|one| one == "local") == is_not;
+        }
+        other if OTHER_PROTOCOLS.contains(&other) => {
+            rule.narrow(&[]);
+            words.next();
+            value(words);
+        }
+        _ => rule.is_unsure = true,
+    }
+}
+
+/// Leaves out what belongs to a word: pairs of these and a value each.
+fn skip(words: &mut Words, keys: &[&str]) {
+    while words.next_if(|next| keys.contains(&next.as_str())).is_some() {
+        words.next();
+    }
 }
 
 fn verdict(word: &str) -> Option<Verdict> {
@@ -167,33 +227,40 @@ fn verdict(word: &str) -> Option<Verdict> {
         "accept" => Verdict::Accept,
         "drop" | "reject" => Verdict::Drop,
         "return" => Verdict::Return,
+        // A map that is kept elsewhere, or a program.
+        "vmap" | "queue" => Verdict::Unknown,
         _ => return None,
     })
 }
 
 /// A protocol's word, with a field of its behind it.
 fn protocol(rule: &mut Rule, kinds: &[Kind], words: &mut Words) {
-    rule.kinds = Some(kinds.to_vec());
+    rule.narrow(kinds);
     if words.next().is_none_or(|field| field != "dport") {
-        rule.is_special = true;
+        rule.is_unsure = true;
         value(words);
         return;
     }
     let (ports, is_not) = value(words);
-    if is_not {
-        rule.is_special = true;
+    let all: Vec<(u16, u16)> = ports.iter().filter_map(|port| range(port, '-')).collect();
+    // A set that is not known may hold the port; it is meant for some, at least.
+    if all.len() < ports.len() {
+        rule.is_unsure = true;
+        rule.ports = Some(OneOf { all: vec![(0, u16::MAX)], is_not: false });
     } else {
-        rule.ports = Some(ports.iter().filter_map(|port| range(port, '-')).collect());
+        rule.ports = Some(OneOf { all, is_not });
     }
 }
 
 /// A field whose value is a protocol's name.
 fn by_name(rule: &mut Rule, words: &mut Words) {
-    words.next();
     let (names, is_not) = value(words);
     let all = [("udp", Kind::Udp), ("tcp", Kind::Tcp)].into_iter();
-    let kinds = all.filter(|(name, _)| names.iter().any(|given| given == name) != is_not);
-    rule.kinds = Some(kinds.map(|(_, kind)| kind).collect());
+    let kinds: Vec<Kind> = all
+        .filter(|(name, _)| names.iter().any(|given| given == name) != is_not)
+        .map(|(_, kind)| kind)
+        .collect();
+    rule.narrow(&kinds);
 }
 
 /// The values behind a field, and whether they are those that do not match.
@@ -231,13 +298,22 @@ fn words(line: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rules::what_drops;
+    use super::super::rules::{Closed, what_drops};
+    use super::super::senders::tests::at_home;
     use super::*;
 
     fn drops(text: &str, port: u16) -> [Option<String>; 2] {
+        closed(text, port).map(|closed| match closed {
+            Some(Closed::All(by)) => Some(by),
+            Some(Closed::Networks(..) | Closed::Some(_) | Closed::Hardly(_)) | None => None,
+        })
+    }
+
+    fn closed(text: &str, port: u16) -> [Option<Closed>; 2] {
         let chains = parse(text);
-        [Kind::Udp, Kind::Tcp]
-            .map(|kind| what_drops(&chains, kind, port).into_iter().next().map(|(_, what)| what))
+        [Kind::Udp, Kind::Tcp].map(|kind| {
+            what_drops(&chains, kind, port, &at_home()).into_iter().next().map(|(_, closed)| closed)
+        })
     }
 
     const WORKSTATION: &str = "\
@@ -295,7 +371,8 @@ table inet filter {
             ("\t\tiifname \"eth0\" accept\n\t\tdrop\n", [false, false]),
             ("\t\tct state new udp dport 10125 accept\n\t\tmeta l4proto udp drop\n", [false, false]),
             ("\t\tmeta l4proto udp drop\n", [true, false]),
-            ("\t\tudp dport != 53 drop\n", [false, false]),
+            ("\t\tudp dport != 53 drop\n", [true, false]),
+            ("\t\tudp dport != 10125 drop\n", [false, false]),
             ("\t\tth dport 10125 drop\n", [true, true]),
             ("\t\tudp dport @ports drop\n", [true, false]),
             ("\t\tip saddr @friends drop\n", [false, false]),
@@ -310,6 +387,88 @@ table inet filter {
         ] {
             let found = drops(&chain(rules), 10125).map(|what| what.is_some());
             assert_eq!(found, dropped, "{rules}");
+        }
+    }
+
+    /// What a chain does to those in 192.168.1.0/24, who come by eth0: all of them, some or hardly any are kept out.
+    fn parted(policy: &str, rules: &str) -> Option<&'static str> {
+        let head = format!("\t\ttype filter hook input priority filter; policy {policy};\n");
+        let friends = "\tset friends {\n\t\ttype ipv4_addr\n\t\telements = { 192.168.0.0/16 }\n\t}\n\n";
+        let other = "\tchain x {\n\t\tudp dport 10125 accept\n\t}\n\n";
+        let [udp, _] = closed(
+            &format!("table inet t {{\n{friends}{other}\tchain in {{\n{head}{rules}\n\t}}\n}}\n"),
+            10125,
+        );
+        udp.map(|closed| match closed {
+            Closed::All(_) => "all",
+            Closed::Networks(..) => "networks",
+            Closed::Some(_) => "some",
+            Closed::Hardly(_) => "hardly",
+        })
+    }
+
+    #[test]
+    fn a_rule_for_others_neither_shuts_nor_opens() {
+        for (rules, found) in [
+            ("iifname \"wan0\" udp dport 10125 drop", None),
+            ("iifname \"eth*\" drop", Some("all")),
+            ("iifname != \"eth0\" drop", None),
+            ("ip saddr 203.0.113.9 udp dport 10125 drop", None),
+            ("ip saddr 192.168.1.9 udp dport 10125 drop", Some("some")),
+            ("ip saddr 192.168.1.9 drop", Some("hardly")),
+            ("ip saddr 192.168.0.0/16 drop", Some("all")),
+            ("ip saddr != { 10.0.0.0/8, 192.168.0.0-192.168.9.255 } drop", None),
+            ("ip6 saddr ::/0 drop", None),
+            ("meta nfproto ipv6 drop", None),
+            ("udp dport 10125 limit rate over 5000/second drop", Some("some")),
+            ("limit rate over 5000/second drop", Some("hardly")),
+            ("udp dport 10125 ct state invalid drop", None),
+            ("ct state { established, new } udp dport 10125 drop", Some("all")),
+            ("ct state new udp dport 10125 meter m { ip saddr limit rate over 9/second } drop", Some("some")),
+            ("meta pkttype { broadcast, multicast } drop", None),
+            ("fib saddr . iif oif missing drop", None),
+            ("udp dport vmap @kept", Some("some")),
+            ("udp dport @unknown drop", Some("some")),
+            ("meta l4proto tcp th dport 10125 drop", None),
+            ("limit rate 9/second goto x\n\t\tdrop", Some("some")),
+            ("goto x\n\t\tdrop", None),
+            ("jump y\n\t\tudp dport 10125 drop", Some("all")),
+        ] {
+            assert_eq!(parted("accept", rules), found, "{rules}");
+        }
+        for (rules, found) in [
+            ("iifname \"docker0\" accept", Some("all")),
+            ("ip daddr 224.0.0.0/4 accept", Some("all")),
+            ("ip saddr 203.0.113.9 accept", Some("all")),
+            ("ct status dnat accept", Some("all")),
+            ("icmp type echo-request accept", Some("all")),
+            ("fib daddr type { broadcast, multicast } accept", Some("all")),
+            ("ip saddr 192.168.1.9 accept", Some("some")),
+            ("meta mark 0x00000001 accept", Some("some")),
+            ("limit rate 9/second accept", Some("some")),
+            ("ip saddr 192.168.0.0/16 accept", None),
+            ("ip saddr @friends accept", None),
+            ("ip daddr 192.168.1.7 udp dport 10125 accept", None),
+            ("iifname { \"eth0\", \"eth1\" } accept", None),
+            ("meta nfproto ipv4 jump x", None),
+            ("meta nfproto ipv6 jump x", Some("all")),
+        ] {
+            assert_eq!(parted("drop", rules), found, "{rules}");
+        }
+    }
+
+    #[test]
+    fn a_chain_of_an_interface_is_for_those_who_come_by_it() {
+        let chain = |device: &str| {
+            let head = format!("type filter hook ingress {device} priority filter; policy accept;");
+            format!("table netdev t {{\n\tchain in {{\n\t\t{head}\n\t\tudp dport 10125 drop\n\t}}\n}}\n")
+        };
+        for (device, dropped) in [
+            ("device \"eth0\"", true),
+            ("devices = { \"eth1\", \"eth0\" }", true),
+            ("device \"eth1\"", false),
+        ] {
+            assert_eq!(drops(&chain(device), 10125)[0].is_some(), dropped, "{device}");
         }
     }
 
