@@ -375,14 +375,12 @@ struct Asker {
     closes: bool,
     /// The question that the present request has asked: its reply comes later.
     asked: Option<u64>,
-    /// Whether the present request changed nothing that is kept.
-    unchanged: bool,
 }
 
 impl Asker {
     fn new(now: Moment, target: Target, from: SocketAddr, place: Option<Slot>) -> Self {
         let (session, is_copy) = (None, false);
-        Self { now, target, from, place, session, is_copy, closes: false, asked: None, unchanged: false }
+        Self { now, target, from, place, session, is_copy, closes: false, asked: None }
     }
 
     fn address(&self) -> IpAddr {

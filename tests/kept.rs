@@ -635,6 +635,20 @@ fn who_joined_or_was_answered_when_the_commit_failed_is_told_so() {
 }
 
 #[test]
+fn what_came_before_an_unwatch_that_changed_nothing_is_stale_after_a_restart_too() {
+    let mut kept = Kept::new();
+    // The WATCH of number 2 is late. What stands in one datagram with the UNWATCH is kept, too.
+    kept.ask_and_commit(1, b"#s.1 JOIN ann ack\n#s.3 UNWATCH a\n#s.4 WATCH b");
+    assert!(kept.ask_and_commit(1, b"#s.2 WATCH a")[0].starts_with("#s.2 ERR stale"));
+    kept.crash();
+    assert!(kept.ask_and_commit(1, b"#s.2 WATCH a")[0].starts_with("#s.2 ERR stale"));
+    assert!(kept.ask_and_commit(1, b"#s.3 UNWATCH a")[0].starts_with("#s.3 ERR stale"));
+    kept.ask_and_commit(2, b"#t.1 JOIN bob ack\n#t.2 UNWATCH a");
+    kept.crash();
+    assert!(kept.ask_and_commit(2, b"#t.2 WATCH a")[0].starts_with("#t.2 ERR reused"));
+}
+
+#[test]
 fn who_half_closes_after_a_tagged_question_still_gets_its_answer() {
     let mut kept = Kept::new();
     kept.ask_and_commit(2, b"JOIN bob");

@@ -68,7 +68,7 @@ impl Hub {
             }
             Command::Watch { pattern } => self.watch(asker, pattern, body, out)?,
             Command::Unwatch { pattern } => {
-                asker.unchanged = !self.unwatch(asker, pattern)?;
+                self.unwatch(asker, pattern)?;
                 body.extend_from_slice(b"unwatching ");
                 body.extend_from_slice(pattern.as_bytes());
             }
@@ -349,16 +349,15 @@ impl Hub {
         Ok(())
     }
 
-    /// Watches a pattern no longer; whether it was watched.
-    fn unwatch(&mut self, asker: &Asker, pattern: Pattern<'_>) -> Result<bool, Refusal> {
+    /// Watches a pattern no longer.
+    fn unwatch(&mut self, asker: &Asker, pattern: Pattern<'_>) -> Result<(), Refusal> {
         let place = asker.place.ok_or(JOIN_FIRST)?;
         let (watches, slot, owner) = self.watches_of(place).ok_or(JOIN_FIRST)?;
-        let was_watched = watches.unwatch(slot, pattern);
-        if was_watched {
+        if watches.unwatch(slot, pattern) {
             self.journal.note(asker.now, &Change::WatchGone { owner, pattern: pattern.as_str() });
             self.journal.hurry();
         }
-        Ok(was_watched)
+        Ok(())
     }
 
     /// Where it stands what a client watches: the table, by whom there, and by which number in what is kept.

@@ -252,15 +252,17 @@ impl Sessions {
         Some(slot)
     }
 
-    /// Remembers that a JOIN, BYE, WATCH or UNWATCH was done.
-    pub(super) fn placed(&mut self, slot: Slot, number: Number, fingerprint: u64, is_bye: bool) {
-        let Some(session) = self.directory.get_mut(slot) else { return };
+    /// Remembers that a JOIN, BYE, WATCH or UNWATCH was done; whether that is news.
+    pub(super) fn placed(&mut self, slot: Slot, number: Number, fingerprint: u64, is_bye: bool) -> bool {
+        let Some(session) = self.directory.get_mut(slot) else { return false };
+        let before = (session.place, session.superseded, session.bye);
         if session.place.is_none_or(|(place, _)| place != number) {
             session.superseded = false;
         }
         session.highest = session.highest.max(number.get());
         session.place = Some((number, fingerprint));
         session.bye = is_bye;
+        before != (session.place, session.superseded, session.bye)
     }
 
     /// Remembers who last joined under a code, `None` being an untagged JOIN: late copies of an earlier

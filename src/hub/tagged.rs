@@ -164,14 +164,16 @@ impl Hub {
 
     fn placed(&mut self, asker: &Asker, session: Slot, tag: &Tag<'_>, print: u64, request: &Request<'_>) {
         let bye = request.command == Ok(Command::Bye);
-        self.sessions.placed(session, tag.number, print, bye);
+        let mut is_news = self.sessions.placed(session, tag.number, print, bye);
         if let Ok(Command::Join { code, .. }) = request.command {
             self.claim(asker.now, code, Some(session));
+            is_news = true;
         }
         if bye {
             self.wake_session(session);
         }
-        if !asker.unchanged {
+        // Also of what changed nothing: earlier requests are stale from here on, also after a restart.
+        if is_news {
             self.note_session(asker.now, session);
         }
     }
