@@ -63,7 +63,7 @@ fn the_keyed_example_proves_what_it_asks_and_is_refused_without_the_secret() {
     }
     let mut ten = python("examples/ten_lines.py");
     ten.env("PIGEON_KEY", secret);
-    assert_eq!(run(ten, &daemon, &["kitchen"]), "OK joined kitchen 1/10\nOK 3\nOK bye");
+    assert_eq!(run(ten, &daemon, &["kitchen"]), "OK joined kitchen 1/11\nOK 3\nOK bye");
     let mut wrong = with("ffeeddccbbaa99887766554433221100");
     let ended = wrong.args(["127.0.0.1", &daemon.port.to_string(), "kitchen"]).output().expect("it runs");
     assert!(!ended.status.success() && ended.stdout.is_empty(), "{ended:?}");
