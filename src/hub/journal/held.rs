@@ -36,7 +36,8 @@ impl Held {
         let Some(sum) = self.0.get_mut(index) else { return };
         match held {
             Action::Send { push: true, range, .. } => sum.pushes += range.len(),
-            Action::Send { range, .. } => sum.replies += range.len(),
+            // One of nothing, which lets a connection go on, keeps its order too.
+            Action::Send { range, .. } => sum.replies += range.len().max(1),
             Action::Close(_)
             | Action::Await { .. }
             | Action::Answer { .. }
