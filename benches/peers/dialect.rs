@@ -42,27 +42,18 @@ impl Dialect {
     pub fn new(kind: Kind, group: usize, subscribers: usize, text_bytes: usize) -> Self {
         let text = "x".repeat(text_bytes);
         let empty = Vec::new();
-        let (publish, delivery, receipt, aside): (_, _, _, Option<(&[u8], &[u8])>) = match kind {
-            Kind::Nats => (
+        let (publish, delivery, receipt, aside): (_, _, _, Option<(&[u8], &[u8])>) = match language(kind) {
+            Language::Nats => (
                 format!("PUB t{group} {text_bytes}\r\n{text}\r\n").into_bytes(),
                 format!("MSG t{group} 1 {text_bytes}\r\n{text}\r\n").into_bytes(),
                 empty,
                 Some((b"PING\r\n", b"PONG\r\n")),
             ),
-            Kind::Mosquitto => {
+            Language::Mqtt => {
                 let packet = mqtt(PUBLISH, &[&mqtt_text(&format!("t{group}")), text.as_bytes()]);
                 (packet.clone(), packet, empty, None)
             }
-            Kind::FloorMany
-            | Kind::Floor
-            | Kind::FloorFanOut
-            | Kind::Pigeond
-            | Kind::PigeondFull
-            | Kind::Python
-            | Kind::Memcached
-            | Kind::Redis
-            | Kind::RedisEverySecond
-            | Kind::RedisAlways => {
+            Language::Lines => {
                 let (publish, receipt) = if subscribers == 1 {
                     (format!("SEND s{group}.0 {text}\n"), "sent\n".to_owned())
                 } else {
@@ -83,22 +74,18 @@ impl Dialect {
     }
 }
 
-/// A client of this name comes, and subscribes to the topic if any. To the hub its name is its address.
-fn hello(kind: Kind, name: &str, topic: Option<&str>) -> Hello {
+/// What clients and server say to each other.
+enum Language {
+    Nats,
+    Mqtt,
+    /// The hub's lines.
+    Lines,
+}
+
+fn language(kind: Kind) -> Language {
     match kind {
-        Kind::Nats => {
-            let subscribe = topic.map(|topic| format!("SUB {topic} 1\r\n")).unwrap_or_default();
-            let says = format!("CONNECT {{\"verbose\":false}}\r\n{subscribe}PING\r\n").into_bytes();
-            Hello { says, begins: b"INFO ", ends: b"PONG\r\n" }
-        }
-        Kind::Mosquitto => {
-            // A clean session that may be silent for ever.
-            let connect: [&[u8]; 4] = [&mqtt_text("MQTT"), b"\x04\x02", b"\x00\x00", &mqtt_text(name)];
-            let mut says = mqtt(CONNECT, &connect);
-            let Some(topic) = topic else { return Hello { says, begins: CONNACK, ends: CONNACK } };
-            says.extend(mqtt(SUBSCRIBE, &[b"\x00\x01", &mqtt_text(topic), b"\x00"]));
-            Hello { says, begins: CONNACK, ends: SUBACK }
-        }
+        Kind::Nats => Language::Nats,
+        Kind::Mosquitto => Language::Mqtt,
         Kind::FloorMany
         | Kind::Floor
         | Kind::FloorFanOut
@@ -108,7 +95,27 @@ fn hello(kind: Kind, name: &str, topic: Option<&str>) -> Hello {
         | Kind::Memcached
         | Kind::Redis
         | Kind::RedisEverySecond
-        | Kind::RedisAlways => {
+        | Kind::RedisAlways => Language::Lines,
+    }
+}
+
+/// A client of this name comes, and subscribes to the topic if any. To the hub its name is its address.
+fn hello(kind: Kind, name: &str, topic: Option<&str>) -> Hello {
+    match language(kind) {
+        Language::Nats => {
+            let subscribe = topic.map(|topic| format!("SUB {topic} 1\r\n")).unwrap_or_default();
+            let says = format!("CONNECT {{\"verbose\":false}}\r\n{subscribe}PING\r\n").into_bytes();
+            Hello { says, begins: b"INFO ", ends: b"PONG\r\n" }
+        }
+        Language::Mqtt => {
+            // A clean session that may be silent for ever.
+            let connect: [&[u8]; 4] = [&mqtt_text("MQTT"), b"\x04\x02", b"\x00\x00", &mqtt_text(name)];
+            let mut says = mqtt(CONNECT, &connect);
+            let Some(topic) = topic else { return Hello { says, begins: CONNACK, ends: CONNACK } };
+            says.extend(mqtt(SUBSCRIBE, &[b"\x00\x01", &mqtt_text(topic), b"\x00"]));
+            Hello { says, begins: CONNACK, ends: SUBACK }
+        }
+        Language::Lines => {
             Hello { says: format!("JOIN {name}\n").into_bytes(), begins: b"joined ", ends: b"\n" }
         }
     }
