@@ -92,9 +92,10 @@ impl Asks {
         end: End,
         asked: Code<'_>,
     ) -> Result<u64, Refusal> {
-        if !self.askers.add(&owner, QUESTIONS, QUESTIONS_PER_OWNER) {
+        if !self.askers.has_room(&owner, QUESTIONS, QUESTIONS_PER_OWNER) {
             return Err(TOO_MANY);
         }
+        self.askers.add(&owner);
         let number = self.next;
         self.next += 1;
         let question = Question {

@@ -10,7 +10,7 @@ use core::time::Duration;
 use super::change::Change;
 use super::directory::{Directory, Slot};
 use super::memory::Memory;
-use super::tally::Tally;
+use super::tally::{Owner, Owners};
 use crate::limits::{RECORDED_BYTES, SESSION_WINDOW};
 use crate::moment::Moment;
 use crate::names::{Code, Session as Name};
@@ -46,10 +46,7 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Sessions {
     directory: Directory<Session>,
-    /// How many those have opened who have no secret.
-    openers: Tally,
-    /// How many there are for each code that has one.
-    keyed: Tally<Box<str>>,
+    owners: Owners,
     /// Which session last joined under a code.
     claims: Directory<Slot>,
     memory: Memory,
@@ -59,8 +56,7 @@ impl Sessions {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             directory: Directory::new(seed),
-            openers: Tally::new(seed),
-            keyed: Tally::new(seed),
+            owners: Owners::new(seed),
             claims: Directory::new(seed),
             memory: Memory::default(),
         }
@@ -88,15 +84,12 @@ impl Sessions {
         }
         let id = new_id()?;
         let (source, code) = opener;
-        let (all, own) = match code {
-            Some(code) => (self.keyed.total(), self.keyed.get(code.as_str())),
-            None => (self.openers.total(), self.openers.get(&source)),
-        };
-        if all >= bounds.sessions || own >= bounds.per_owner {
+        let owner = code.map_or(Owner::Source(source), |code| Owner::Code(code.as_str().into()));
+        if !self.owners.has_room(&owner, bounds.sessions, bounds.per_owner) {
             return Err(TOO_MANY);
         }
-        self.openers.add(source, usize::MAX);
         let session = Session::new(id, source, now);
+        self.owners.add(&session.owner());
         Ok((self.directory.insert(tag.session.as_str(), session).0, true))
     }
 
@@ -239,8 +232,9 @@ impl Sessions {
             self.forget(other);
         }
         let slot = same.unwrap_or_else(|| {
-            self.openers.add(opener, usize::MAX);
-            self.directory.insert(name, Session::new(id, opener, now)).0
+            let session = Session::new(id, opener, now);
+            self.owners.add(&session.owner());
+            self.directory.insert(name, session).0
         });
         self.give_up_claim(slot);
         if let Some(code) = claimed {
@@ -304,10 +298,7 @@ impl Sessions {
         self.give_up_claim(slot);
         let (_, session) = self.directory.remove(slot)?;
         *self.memory.of_mut(session.keyed.is_some()) -= session.memory();
-        match &session.keyed {
-            Some(keyed) => self.keyed.remove(&*keyed.code),
-            None => self.openers.remove(&session.opener),
-        }
+        self.owners.remove(&session.owner());
         Some(session.id)
     }
 
@@ -368,7 +359,7 @@ mod tests {
         assert_eq!(open(&mut sessions, "#d.1 ", there), Err(TOO_MANY));
         sessions.forget(first);
         open(&mut sessions, "#d.1 ", there).unwrap();
-        assert_eq!((sessions.len(), sessions.openers.total()), (3, 3));
+        assert_eq!((sessions.len(), sessions.owners.sources()), (3, 3));
     }
 
     #[test]

@@ -28,12 +28,21 @@ impl Owners {
         Self { sources: Tally::new(seed), codes: Tally::new(seed) }
     }
 
-    /// Counts one more, unless the owner has `each` already, or all of its kind have `all`; says whether it did.
-    pub(super) fn add(&mut self, owner: &Owner, all: usize, each: usize) -> bool {
+    /// Whether the owner has fewer than `each`, and all of its kind have fewer than `all`.
+    pub(super) fn has_room(&self, owner: &Owner, all: usize, each: usize) -> bool {
+        let (total, own) = match owner {
+            Owner::Source(address) => (self.sources.total(), self.sources.get(address)),
+            Owner::Code(code) => (self.codes.total(), self.codes.get(code)),
+        };
+        total < all && own < each
+    }
+
+    /// Counts one more.
+    pub(super) fn add(&mut self, owner: &Owner) {
         match owner {
-            Owner::Source(address) => self.sources.total() < all && self.sources.add(*address, each),
-            Owner::Code(code) => self.codes.total() < all && self.codes.add(code.clone(), each),
-        }
+            Owner::Source(address) => self.sources.add(*address, usize::MAX),
+            Owner::Code(code) => self.codes.add(code.clone(), usize::MAX),
+        };
     }
 
     /// Counts one less.
@@ -42,6 +51,14 @@ impl Owners {
             Owner::Source(address) => self.sources.remove(address),
             Owner::Code(code) => self.codes.remove(code),
         }
+    }
+}
+
+#[cfg(test)]
+impl Owners {
+    /// How many all source addresses have together.
+    pub(super) fn sources(&self) -> usize {
+        self.sources.total()
     }
 }
 

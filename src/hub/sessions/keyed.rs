@@ -95,12 +95,9 @@ impl Sessions {
         let Some(session) = self.directory.get_mut(slot) else { return };
         let memory = session.memory();
         *self.memory.of_mut(session.keyed.is_some()) -= memory;
-        match &session.keyed {
-            Some(before) => self.keyed.remove(&*before.code),
-            None => self.openers.remove(&session.opener),
-        }
-        self.keyed.add(keyed.code.clone(), usize::MAX);
+        self.owners.remove(&session.owner());
         session.keyed = Some(keyed.into());
+        self.owners.add(&session.owner());
         *self.memory.of_mut(session.keyed.is_some()) += memory;
     }
 

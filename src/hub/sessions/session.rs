@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use super::super::tally::Owner;
 use super::Keyed;
 use super::recorded::Recorded;
 use crate::limits::{KEYED_LINGER, SESSION_LINGER, SESSION_WINDOW};
@@ -75,6 +76,11 @@ impl Session {
     pub(super) fn record(&self, number: Number) -> Option<&Record> {
         let record = self.window.get(Self::index(number))?.as_ref()?;
         (record.number == number).then_some(record)
+    }
+
+    /// Whom it is counted for.
+    pub(super) fn owner(&self) -> Owner {
+        self.keyed.as_ref().map_or(Owner::Source(self.opener), |keyed| Owner::Code(keyed.code.clone()))
     }
 
     /// Memory that its records take, in bytes.
