@@ -112,17 +112,22 @@ impl Access {
         }
     }
 
-    /// Until when streams from this address are not to be read from, if it has asked too often on them. They have an
+    /// Until when streams of this source are not to be read from, if it has asked too often on them. They have an
     /// account of their own: nobody can spend it with forged datagrams.
-    pub(super) fn stream_waits(&mut self, now: Moment, settings: &Settings, from: IpAddr) -> Option<Moment> {
-        let share = Share::of(settings).filter(|_| !from.is_loopback())?;
-        share.waits(self.sources.find_or_add(now, settings.source(from)).streams, now)
+    pub(super) fn stream_waits(
+        &mut self,
+        now: Moment,
+        settings: &Settings,
+        source: IpAddr,
+    ) -> Option<Moment> {
+        let share = Share::of(settings).filter(|_| !source.is_loopback())?;
+        share.waits(self.sources.find_or_add(now, source).streams, now)
     }
 
     /// Counts the lines of a stream.
-    pub(super) fn stream_owes(&mut self, now: Moment, settings: &Settings, from: IpAddr, lines: u32) {
-        if let Some(share) = Share::of(settings).filter(|_| lines > 0 && !from.is_loopback()) {
-            share.charge(&mut self.sources.find_or_add(now, settings.source(from)).streams, now, lines);
+    pub(super) fn stream_owes(&mut self, now: Moment, settings: &Settings, source: IpAddr, lines: u32) {
+        if let Some(share) = Share::of(settings).filter(|_| lines > 0 && !source.is_loopback()) {
+            share.charge(&mut self.sources.find_or_add(now, source).streams, now, lines);
         }
     }
 

@@ -201,8 +201,8 @@ impl Hub {
     pub(super) fn stream(&mut self, now: Moment, conn: Conn, bytes: &[u8], out: &mut Actions) {
         let Some(connection) = self.streams.get_mut(conn) else { return };
         connection.heard = now;
-        let from = connection.from.ip();
-        if let Some(until) = self.access.stream_waits(now, &self.settings, from) {
+        let source = connection.source;
+        if let Some(until) = self.access.stream_waits(now, &self.settings, source) {
             // Nothing more is read from it before, and so its peer must wait.
             self.timers.reset(&mut connection.allowed_due, Some(until), Due::Allowed(conn));
             out.list.push(Action::Hold { conn, bytes: bytes.len(), until_reply: true });
@@ -242,7 +242,7 @@ impl Hub {
     /// Lets a stream yield its lines, answers them, and waits for what is unfinished.
     fn run(&mut self, now: Moment, conn: Conn, cause: Cause<'_>, out: &mut Actions) {
         let Some(connection) = self.streams.get_mut(conn) else { return };
-        let from = connection.from;
+        let (from, source) = (connection.from, connection.source);
         let mut stream = core::mem::take(&mut connection.stream);
         let target = Target::Tcp(conn);
         let place = self.open_place(target.peer());
@@ -277,7 +277,7 @@ impl Hub {
             let range = out.fill(reserved, target, &replies);
             self.journal.replies_left(replies.len(), Some(&range));
         }
-        self.spoke(now, conn, from, lines);
+        self.spoke(now, conn, source, lines);
         if held > 0 {
             out.list.push(Action::Hold { conn, bytes: held, until_reply: false });
         }
@@ -295,8 +295,8 @@ impl Hub {
     }
 
     /// Counts the lines that a connection has completed.
-    fn spoke(&mut self, now: Moment, conn: Conn, from: SocketAddr, lines: u32) {
-        self.access.stream_owes(now, &self.settings, from.ip(), lines);
+    fn spoke(&mut self, now: Moment, conn: Conn, source: IpAddr, lines: u32) {
+        self.access.stream_owes(now, &self.settings, source, lines);
         let Some(connection) = self.streams.connections.get_mut(conn.0 as usize).and_then(Option::as_mut)
         else {
             return;
