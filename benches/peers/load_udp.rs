@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg, sendmsg};
 
 use crate::load::{Done, Load, SILENCE_MS, await_first, readable};
 use crate::server::Kind;
@@ -167,7 +167,8 @@ impl Udp {
         self.done.requests += self.weight * count as u64;
     }
 
-    /// Sends until a socket has so many requests under way.
+    /// Sends until a socket has so many requests under way. Those of one length leave together and are cut into datagrams
+    /// by the kernel: what is measured should be the server, not this.
     fn ask(&mut self, index: usize, window: usize) {
         let client = &mut self.clients[index];
         let count = window - client.under_way;
@@ -175,14 +176,23 @@ impl Udp {
         for datagram in datagrams.iter_mut() {
             self.request.write(client, datagram);
         }
-        let mut slices = [[IoSlice::new(&[])]; WINDOW];
+        let mut slices = [IoSlice::new(&[]); WINDOW];
         for (slice, datagram) in slices.iter_mut().zip(&*datagrams) {
-            *slice = [IoSlice::new(datagram)];
+            *slice = IoSlice::new(datagram);
         }
-        let (fd, addresses) = (client.socket.as_raw_fd(), [None::<SockaddrIn>; WINDOW]);
-        let slices = slices.iter().take(count);
-        let sent = sendmmsg(fd, &mut self.sent, slices, addresses, [], MsgFlags::empty());
-        client.under_way += sent.expect("requests can be sent").count();
+        let (slices, fd, flags) = (&slices[..count], client.socket.as_raw_fd(), MsgFlags::empty());
+        let length = datagrams.first().map_or(0, Vec::len);
+        client.under_way += if count > 1 && datagrams.iter().all(|datagram| datagram.len() == length) {
+            let length = u16::try_from(length).expect("a request is short");
+            let segments = ControlMessage::UdpGsoSegments(&length);
+            sendmsg::<SockaddrIn>(fd, slices, &[segments], flags, None).expect("requests can be sent");
+            count
+        } else {
+            let each: Vec<_> = slices.iter().map(|slice| [*slice]).collect();
+            let addresses = [None::<SockaddrIn>; WINDOW];
+            let sent = sendmmsg(fd, &mut self.sent, &each, addresses, [], flags);
+            sent.expect("requests can be sent").count()
+        };
     }
 }
 
