@@ -20,14 +20,20 @@ use crate::hub::{Action, Actions, Input, Target, Via};
 use crate::limits::{CROWDED_TURNS, UDP_DATAGRAM_BYTES};
 use crate::moment::Moment;
 
-/// Datagrams taken from the kernel at a time, and given to it: past 16 the saving is within the noise.
-pub(super) const BATCH: usize = 16;
+/// Most datagrams taken from the kernel at a time, and given to it.
+pub(super) const BATCH: usize = 64;
 
-/// Batches taken from one socket before others have their turn.
-const BATCHES_A_TURN: usize = 8;
+/// The same while few come: to prepare for more costs time that a lone datagram would wait for.
+const SMALL_BATCH: usize = 8;
+
+/// So many in a batch mean that more are coming while these are answered: to ask at once costs less than to be woken.
+const SEVERAL: usize = 2;
+
+/// Datagrams taken from one socket before others have their turn.
+const TURN: usize = 2 * BATCH;
 
 /// The same of a socket that hears what everybody is sent.
-const EAR_BATCHES_A_TURN: usize = 4;
+const EAR_TURN: usize = BATCH;
 
 /// How long such a socket is left alone when there was more than that: what it takes is bounded, whoever floods everybody,
 /// and a question to everybody may be lost.
@@ -171,19 +177,30 @@ pub(super) async fn serve(shared: Shared, socket: Rc<Socket>) {
                 return;
             }
         }
-        let more = shared.borrow_mut().take_turn(&socket, &mut headers);
-        if more && socket.ear.is_some() {
+        let turn = shared.borrow_mut().take_turn(&socket, &mut headers);
+        if turn == Turn::Full && socket.ear.is_some() {
             tokio::time::sleep(EAR_REST).await;
             continue;
         }
-        full_turns = if more { full_turns.saturating_add(1) } else { 0 };
+        full_turns = if turn == Turn::Full { full_turns.saturating_add(1) } else { 0 };
         if full_turns >= CROWDED_TURNS {
             shared.borrow_mut().note_crowd();
         }
-        if more {
+        if turn != Turn::Emptied {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// How a turn of a socket ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Nothing is left.
+    Emptied,
+    /// There may be more.
+    Cut,
+    /// There may be more, and there always was: each time as much waited as is taken at a time.
+    Full,
 }
 
 impl Core {
@@ -198,42 +215,55 @@ impl Core {
         let sockets: Vec<_> = self.udp.slots.iter().flatten().cloned().collect();
         for socket in sockets {
             let mut headers = Headers::new();
-            while self.now() < deadline && self.receive(&socket, &mut headers) {}
+            while self.now() < deadline && self.receive(&socket, &mut headers).is_some() {}
         }
     }
 
-    /// Answers what has come on a socket, as much of it as one turn takes; whether there may be more.
-    fn take_turn(&mut self, socket: &Socket, headers: &mut Headers) -> bool {
-        let batches = if socket.ear.is_some() { EAR_BATCHES_A_TURN } else { BATCHES_A_TURN };
-        (0..batches).all(|_| self.receive(socket, headers))
+    /// Answers what has come on a socket, as much of it as one turn takes.
+    fn take_turn(&mut self, socket: &Socket, headers: &mut Headers) -> Turn {
+        let most = if socket.ear.is_some() { EAR_TURN } else { TURN };
+        let (mut taken, mut turn) = (0, Turn::Full);
+        while taken < most {
+            let Some(received) = self.receive(socket, headers) else { return Turn::Emptied };
+            if received < BATCH {
+                turn = Turn::Cut;
+            }
+            taken += received;
+        }
+        turn
     }
 
-    /// Takes one batch from a socket and answers it; `false` once there is no more.
-    fn receive(&mut self, socket: &Socket, headers: &mut Headers) -> bool {
+    /// Takes one batch from a socket and answers it: how many datagrams that were, or `None` if no more are there.
+    fn receive(&mut self, socket: &Socket, headers: &mut Headers) -> Option<usize> {
         let mut buffer = std::mem::take(&mut self.udp.buffer);
         let now = self.now();
         let mut received = 0;
-        // A short batch has emptied the socket: saying so spares the call that would find out.
+        // A short batch has emptied the socket. To say so spares the call that would find out.
         let result = socket.io.try_io(Interest::READABLE, |_| {
-            received = self.receive_batch(now, socket, headers, &mut buffer)?;
-            if received < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            received = if headers.are_many_wanted {
+                self.receive_batch::<BATCH>(now, socket, headers, &mut buffer)?
+            } else {
+                self.receive_batch::<SMALL_BATCH>(now, socket, headers, &mut buffer)?
+            };
+            if received < SEVERAL { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         self.udp.buffer = buffer;
+        headers.are_many_wanted = received >= SMALL_BATCH;
         if received > 0 {
             self.perform();
         }
         match result {
-            Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Ok(()) => Some(received),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             // Errors of one datagram, such as an ICMP that answers an earlier one, concern nobody else.
             Err(error) => {
                 tracing::debug!("a UDP socket reported an error: {error}");
-                true
+                Some(1)
             }
         }
     }
 
-    fn receive_batch(
+    fn receive_batch<const MOST: usize>(
         &mut self,
         now: Moment,
         socket: &Socket,
@@ -244,7 +274,7 @@ impl Core {
         headers.arrived.clear();
         {
             let mut slices = buffer.chunks_mut(UDP_DATAGRAM_BYTES).map(|room| [IoSliceMut::new(room)]);
-            let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
+            let mut slices: [[IoSliceMut<'_>; 1]; MOST] =
                 std::array::from_fn(|_| slices.next().unwrap_or_else(|| [IoSliceMut::new(&mut [])]));
             let flags = MsgFlags::MSG_DONTWAIT;
             let results = recvmmsg(socket.io.as_raw_fd(), &mut headers.room, slices.iter_mut(), flags, None)?;
@@ -289,7 +319,7 @@ impl Core {
             self.perform_if_much();
         }
         if is_short {
-            *headers = Headers::new();
+            headers.room = Headers::new().room;
         }
         Ok(received)
     }
@@ -311,12 +341,14 @@ struct Headers {
     /// to tell of datagrams it has dropped finds too little, and the room is made anew.
     room: MultiHeaders<SockaddrStorage>,
     arrived: Vec<Arrived>,
+    /// Whether the last batch was not small.
+    are_many_wanted: bool,
 }
 
 impl Headers {
     fn new() -> Self {
         let room = MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(in6_pktinfo, u32)));
-        Self { room, arrived: Vec::with_capacity(BATCH) }
+        Self { room, arrived: Vec::with_capacity(BATCH), are_many_wanted: false }
     }
 }
 
@@ -395,12 +427,32 @@ mod tests {
     #[test]
     fn a_turn_takes_so_much_and_an_ear_less() {
         in_a_runtime(async {
-            for (is_ear, most) in [(false, BATCHES_A_TURN * BATCH), (true, EAR_BATCHES_A_TURN * BATCH)] {
-                for (sent, more) in [(most - 1, false), (most, true), (most + 1, true)] {
+            for (is_ear, most) in [(false, TURN), (true, EAR_TURN)] {
+                // The first batch is small, and the last of a turn may pass its bound.
+                let taken = SMALL_BATCH + most;
+                let cases = [
+                    (most - 1, Turn::Emptied),
+                    (most, Turn::Cut),
+                    (taken, Turn::Cut),
+                    (taken + 1, Turn::Cut),
+                ];
+                for (sent, turn) in cases {
                     let (mut core, socket) = waiting(is_ear, sent).await;
-                    assert_eq!(core.take_turn(&socket, &mut Headers::new()), more, "{sent}");
-                    assert_eq!(core.hub.summary().counters.datagrams, sent.min(most) as u64);
+                    assert_eq!(core.take_turn(&socket, &mut Headers::new()), turn, "{sent}");
+                    assert_eq!(core.hub.summary().counters.datagrams, sent.min(taken) as u64);
                 }
+            }
+        });
+    }
+
+    #[test]
+    fn a_turn_is_full_if_each_time_a_batch_waited() {
+        in_a_runtime(async {
+            for (left, turn) in [(EAR_TURN, Turn::Full), (EAR_TURN - 1, Turn::Emptied)] {
+                let (mut core, socket) = waiting(true, SMALL_BATCH + EAR_TURN + left).await;
+                let mut headers = Headers::new();
+                assert_eq!(core.take_turn(&socket, &mut headers), Turn::Cut);
+                assert_eq!(core.take_turn(&socket, &mut headers), turn, "{left}");
             }
         });
     }
@@ -412,7 +464,7 @@ mod tests {
             for is_ear in [false, true] {
                 let (mut core, socket) = waiting(is_ear, 10_000).await;
                 let mut headers = Headers::new();
-                while core.take_turn(&socket, &mut headers) {}
+                while core.take_turn(&socket, &mut headers) != Turn::Emptied {}
                 let read = core.hub.summary().counters.datagrams;
                 // The kernel says with each that comes later what it has dropped before; for the first there is no room.
                 for _ in 0..2 {
@@ -428,8 +480,9 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "how long it takes at least")]
     fn an_ear_rests_after_each_full_turn() {
-        const TURNS: usize = 3;
-        const SENT: usize = TURNS * EAR_BATCHES_A_TURN * BATCH + 1;
+        const TURNS: usize = 2;
+        // The first turn begins with a small batch, so that it is not full.
+        const SENT: usize = SMALL_BATCH + (1 + TURNS) * EAR_TURN + 1;
         in_a_runtime(async {
             let (core, socket) = waiting(true, SENT).await;
             let shared = Rc::new(RefCell::new(core));
