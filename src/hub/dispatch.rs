@@ -49,16 +49,15 @@ impl Hub {
             return;
         }
         let target = Target::Udp { to: from, via };
-        let place = self.open_place(target.peer());
-        if let Some(client) = place.and_then(|place| self.clients.get_mut(place)) {
+        let here = self.clients.at(target.peer());
+        let client = here.and_then(|here| self.clients.get_mut(here));
+        let has_key = client.as_ref().is_some_and(|client| client.session.is_some());
+        if let Some(client) = client.filter(|_| !has_key) {
             client.heard = now;
         }
-        let client = self.clients.at(target.peer());
-        let arrival = self.access.arrives(now, &self.settings, from.ip(), bytes.len(), client.is_some());
-        let mut asker = Asker::new(now, target, from, place);
+        let arrival = self.access.arrives(now, &self.settings, from.ip(), bytes.len(), here.is_some());
+        let mut asker = Asker::new(now, target, from, here.filter(|_| !has_key));
         // Who forges the address of a client with a key cannot spend what that has: what may be proved is looked at.
-        let has_key =
-            client.and_then(|client| self.clients.get(client)).is_some_and(|client| client.session.is_some());
         if arrival != Arrival::Served
             && !(has_key && bytes.starts_with(b"#"))
             && !(self.asks_to_join(bytes) && self.access.may_ask_to_join(now, from.ip()))
@@ -261,13 +260,16 @@ impl Hub {
     fn may_see_counter(&self, asker: &Asker) -> bool {
         let get = Command::Get { key: Key::COUNTER };
         let is_guest = self.open_place(asker.target.peer()).is_none();
-        self.settings.keys.permit(None, &get).is_ok() && !(is_guest && self.is_closed_to_guests(get.word()))
+        self.settings.keys.permit(None, &get).is_ok() && !(is_guest && self.is_closed_to_guests(&get))
     }
 
     /// Whether those who have not joined may not ask this.
-    fn is_closed_to_guests(&self, word: Word) -> bool {
-        let always = matches!(word, Word::Join | Word::Bye | Word::Help | Word::Discover);
-        self.settings.guests.as_ref().is_some_and(|words| !always && !words.contains(&word))
+    fn is_closed_to_guests(&self, command: &Command<'_>) -> bool {
+        self.settings.guests.as_ref().is_some_and(|words| {
+            let word = command.word();
+            let always = matches!(word, Word::Join | Word::Bye | Word::Help | Word::Discover);
+            !always && !words.contains(&word)
+        })
     }
 
     /// The answer that the operator set for just this message, without its end and padding.
@@ -369,29 +371,27 @@ impl Hub {
         replies: &mut Vec<u8>,
         out: &mut Actions,
     ) -> Result<(), Refusal> {
-        self.permitted(asker, request)
-            .and_then(|command| self.savable(request).map(|()| command))
-            .and_then(|command| self.execute(asker, &command, request.end, replies, out))
-            .map_err(|refusal| self.refused(asker.from, refusal, out))
-    }
-
-    /// Whether what the request changes could be saved.
-    fn savable(&self, request: &Request<'_>) -> Result<(), Refusal> {
-        let keeps = match request.kind() {
-            Kind::Read => false,
-            Kind::Change | Kind::Place => true,
+        let outcome = match self.permitted(asker, request) {
+            Ok(command) => self.execute(asker, command, request.end, replies, out),
+            Err(refusal) => Err(refusal),
         };
-        self.journal.refusal().filter(|_| keeps).map_or(Ok(()), Err)
+        outcome.map_err(|refusal| self.refused(asker.from, refusal, out))
     }
 
-    /// The command, if it was read and the asker may ask it.
-    fn permitted<'a>(&self, asker: &Asker, request: &Request<'a>) -> Result<Command<'a>, Refusal> {
-        let command = request.command?;
+    /// The command, if it was read, the asker may ask it, and what it changes could be saved.
+    fn permitted<'r, 'a>(&self, asker: &Asker, request: &'r Request<'a>) -> Result<&'r Command<'a>, Refusal> {
+        let command = request.command.as_ref().map_err(|&fault| fault)?;
         if !self.settings.keys.are_none() {
             let keyed = asker.session.and_then(|session| self.sessions.keyed(session));
-            self.settings.keys.permit(keyed.map(|keyed| &*keyed.code), &command)?;
+            self.settings.keys.permit(keyed.map(|keyed| &*keyed.code), command)?;
         }
         let is_guest = asker.place.is_none() && asker.session.is_none();
-        if is_guest && self.is_closed_to_guests(command.word()) { Err(GUESTS) } else { Ok(command) }
+        if is_guest && self.is_closed_to_guests(command) {
+            return Err(GUESTS);
+        }
+        match self.journal.refusal() {
+            Some(refusal) if request.kind() != Kind::Read => Err(refusal),
+            Some(_) | None => Ok(command),
+        }
     }
 }

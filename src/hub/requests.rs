@@ -24,18 +24,18 @@ impl Hub {
     ) -> Result<(), Refusal> {
         match *command {
             Command::Inc { key, by } => {
-                let sum = self.values.add(key, by, self.source(asker), self.bounds())?;
-                self.counted(asker.now, key, sum, body, out);
+                let counted = self.values.add(key, by, self.source(asker), self.bounds())?;
+                self.counted(asker.now, key, counted, body, out);
             }
             Command::Dec { key, by } => {
-                let rest = self.values.take(key, by, self.source(asker), self.bounds())?;
-                self.counted(asker.now, key, rest, body, out);
+                let counted = self.values.take(key, by, self.source(asker), self.bounds())?;
+                self.counted(asker.now, key, counted, body, out);
             }
             Command::Get { key } => self.values.get(key, body)?,
             Command::Set { key, text } => {
-                self.values.set(key, text, self.source(asker), self.bounds())?;
+                let slot = self.values.set(key, text, self.source(asker), self.bounds())?;
                 body.extend_from_slice(b"set");
-                self.note_value(asker.now, key);
+                self.note_value(asker.now, slot);
                 self.changed(asker.now, key, out, |bytes| push::value(bytes, key.as_str(), text));
             }
             Command::Del { key } => {
@@ -96,23 +96,33 @@ impl Hub {
         }
     }
 
-    fn counted(&mut self, now: Moment, key: Key<'_>, sum: i64, body: &mut Vec<u8>, out: &mut Actions) {
+    fn counted(
+        &mut self,
+        now: Moment,
+        key: Key<'_>,
+        (slot, number): (Slot, i64),
+        body: &mut Vec<u8>,
+        out: &mut Actions,
+    ) {
         let mut buffer = itoa::Buffer::new();
-        let digits = buffer.format(sum).as_bytes();
+        let digits = buffer.format(number).as_bytes();
         body.extend_from_slice(digits);
-        self.note_value(now, key);
+        self.note_value(now, slot);
         self.changed(now, key, out, |bytes| push::value(bytes, key.as_str(), digits));
     }
 
     /// Keeps a value.
-    fn note_value(&mut self, now: Moment, key: Key<'_>) {
+    fn note_value(&mut self, now: Moment, slot: Slot) {
         if self.journal.will_change(now) {
-            self.values.note_changed(key);
+            self.values.note_changed(slot);
         }
     }
 
     /// Tells everybody who watches this key.
     fn changed(&mut self, now: Moment, key: Key<'_>, out: &mut Actions, encode: impl FnOnce(&mut Vec<u8>)) {
+        if self.watches.is_empty() && self.box_watches.is_empty() {
+            return;
+        }
         let mut watchers = core::mem::take(&mut self.watchers);
         self.watches.watchers(key, &mut watchers);
         if !watchers.is_empty() {

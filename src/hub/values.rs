@@ -113,12 +113,9 @@ impl Values {
     }
 
     /// Notes that a value is to be kept as it will be when the next batch leaves.
-    pub(super) fn note_changed(&mut self, key: Key<'_>) {
-        let found = self.directory.find(key.as_str());
-        let Some((slot, value)) = found.and_then(|slot| Some((slot, self.directory.get_mut(slot)?))) else {
-            return;
-        };
-        if !core::mem::replace(&mut value.changed, true) {
+    pub(super) fn note_changed(&mut self, slot: Slot) {
+        let value = self.directory.get_mut(slot);
+        if value.is_some_and(|value| !core::mem::replace(&mut value.changed, true)) {
             self.changed.push(slot);
         }
     }
@@ -147,24 +144,36 @@ impl Values {
         }
     }
 
-    /// Sets a value; `full` at a bound.
+    /// Sets a value, and says where it lies; `full` at a bound.
     pub(super) fn set(
         &mut self,
         key: Key<'_>,
         text: &[u8],
         by: IpAddr,
         bounds: Bounds,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Slot, Refusal> {
         self.put(key, Content::of(text), by, bounds)
     }
 
-    /// Adds to a counter and returns the sum; a missing one counts as 0.
-    pub(super) fn add(&mut self, key: Key<'_>, n: i64, by: IpAddr, bounds: Bounds) -> Result<i64, Refusal> {
+    /// Adds to a counter; where it lies, and the sum. A missing one counts as 0.
+    pub(super) fn add(
+        &mut self,
+        key: Key<'_>,
+        n: i64,
+        by: IpAddr,
+        bounds: Bounds,
+    ) -> Result<(Slot, i64), Refusal> {
         self.count(key, by, bounds, |old| old.checked_add(n))
     }
 
-    /// Takes from a counter and returns the rest; a missing one counts as 0.
-    pub(super) fn take(&mut self, key: Key<'_>, n: i64, by: IpAddr, bounds: Bounds) -> Result<i64, Refusal> {
+    /// Takes from a counter; where it lies, and the rest. A missing one counts as 0.
+    pub(super) fn take(
+        &mut self,
+        key: Key<'_>,
+        n: i64,
+        by: IpAddr,
+        bounds: Bounds,
+    ) -> Result<(Slot, i64), Refusal> {
         self.count(key, by, bounds, |old| old.checked_sub(n))
     }
 
@@ -208,19 +217,19 @@ impl Values {
         by: IpAddr,
         bounds: Bounds,
         change: impl FnOnce(i64) -> Option<i64>,
-    ) -> Result<i64, Refusal> {
+    ) -> Result<(Slot, i64), Refusal> {
         let found = self.directory.find(key.as_str());
-        let value = found.and_then(|slot| self.directory.get_mut(slot));
-        let old = value.as_ref().map_or(Some(0), |value| value.content.number()).ok_or(NOT_A_NUMBER)?;
+        let value = found.and_then(|slot| Some((slot, self.directory.get_mut(slot)?)));
+        let old = value.as_ref().map_or(Some(0), |(_, value)| value.content.number()).ok_or(NOT_A_NUMBER)?;
         let new = change(old).ok_or(OVERFLOW)?;
-        match value.map(|value| &mut value.content) {
-            Some(Content::Number(number)) => *number = new,
-            Some(Content::Text(_)) | None => self.put(key, Content::Number(new), by, bounds)?,
+        if let Some((slot, Value { content: Content::Number(number), .. })) = value {
+            *number = new;
+            return Ok((slot, new));
         }
-        Ok(new)
+        Ok((self.put(key, Content::Number(new), by, bounds)?, new))
     }
 
-    fn put(&mut self, key: Key<'_>, content: Content, by: IpAddr, bounds: Bounds) -> Result<(), Refusal> {
+    fn put(&mut self, key: Key<'_>, content: Content, by: IpAddr, bounds: Bounds) -> Result<Slot, Refusal> {
         if let Some(slot) = self.directory.find(key.as_str()) {
             let Some(value) = self.directory.get_mut(slot) else { return Err(NO_SUCH_KEY) };
             let (old, new) = (value.content.cost(), content.cost());
@@ -229,7 +238,7 @@ impl Values {
             }
             self.bytes = self.bytes - old + new;
             value.content = content;
-            return Ok(());
+            return Ok(slot);
         }
         let cost = key.as_str().len() + content.cost() + OVERHEAD_BYTES;
         if self.directory.len() >= bounds.values {
@@ -242,8 +251,8 @@ impl Values {
             return Err(PER_ADDRESS_FULL);
         }
         self.bytes += cost;
-        self.directory.insert(key.as_str(), Value { content, maker: by, changed: false });
-        Ok(())
+        let (slot, _) = self.directory.insert(key.as_str(), Value { content, maker: by, changed: false });
+        Ok(slot)
     }
 }
 
@@ -284,7 +293,7 @@ mod tests {
             assert_eq!(get(&values, "a").unwrap(), text.as_bytes());
         }
         values.set(key("a"), b"007", ANN, WIDE).unwrap();
-        assert_eq!(values.add(key("a"), 1, ANN, WIDE), Ok(8));
+        assert_eq!(values.add(key("a"), 1, ANN, WIDE).map(|(_, sum)| sum), Ok(8));
     }
 
     #[test]
@@ -323,7 +332,7 @@ mod tests {
                         let old = model.get(&name).map_or(Some(0), |text| text.parse::<i64>().ok());
                         let change = if step == 2 { n } else { -n };
                         let sum = if step == 2 { values.add(key(&name), n, ANN, WIDE) } else { values.take(key(&name), n, ANN, WIDE) };
-                        prop_assert_eq!(sum.ok(), old.map(|old| old + change));
+                        prop_assert_eq!(sum.ok().map(|(_, sum)| sum), old.map(|old| old + change));
                         if let Some(old) = old {
                             model.insert(name.clone(), (old + change).to_string());
                         }

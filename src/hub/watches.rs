@@ -84,14 +84,16 @@ impl Watches {
         own
     }
 
+    /// Whether nobody watches anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_prefix.is_empty()
+    }
+
     /// Collects who watches a key, each client once, in the same order in every run.
     pub(super) fn watchers(&self, key: Key<'_>, out: &mut Vec<Slot>) {
         out.clear();
-        if self.by_prefix.is_empty() {
-            return;
-        }
         let key = key.as_str();
-        for (length, _) in (0..=key.len()).zip(self.lengths).filter(|&(_, count)| count > 0) {
+        for (length, _) in (0..=key.len()).zip(&self.lengths).filter(|&(_, &count)| count > 0) {
             let found = key.get(..length).and_then(|prefix| self.by_prefix.find(prefix));
             let Some(watchers) = found.and_then(|slot| self.by_prefix.get(slot)) else { continue };
             let matching =

@@ -174,7 +174,7 @@ impl Stream {
     ) -> usize {
         let mut rest = bytes;
         while !self.http {
-            let Some(lf) = memchr::memchr(b'\n', rest) else {
+            let Some(lf) = line::find(b'\n', rest) else {
                 self.keep(rest, max_bytes);
                 break;
             };

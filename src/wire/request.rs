@@ -1,6 +1,6 @@
 //! Commands: their words, grammar and arguments (protocol, sections 3 and 8).
 
-use super::line::End;
+use super::line::{End, find};
 use super::tag::{Number, Tag, TrimSpaces};
 use crate::limits::WORD_BYTES;
 use crate::names::{Code, Key, Pattern, Ticket, is_whole_number};
@@ -24,7 +24,7 @@ impl<'a> Request<'a> {
         if !line.first().is_some_and(|&b| b == b'#' || b.is_ascii_uppercase()) {
             return None;
         }
-        let (content, end) = match memchr::memchr(0, line) {
+        let (content, end) = match find(0, line) {
             Some(nul) => (End::split(line.get(..nul)?, false).0, End::Nul),
             None => match line.strip_suffix(b"\n") {
                 Some(line) => End::split(line, true),
@@ -251,7 +251,7 @@ words! {
 impl Word {
     /// Splits the first word off a line if it is a command.
     fn of(line: &[u8]) -> Option<(Self, Args<'_>)> {
-        let length = memchr::memchr(b' ', line).unwrap_or(line.len());
+        let length = find(b' ', line).unwrap_or(line.len());
         let (word, rest) = line.split_at_checked(length)?;
         Self::parse(word).map(|word| (word, Args(rest)))
     }
@@ -316,7 +316,7 @@ impl<'a> Args<'a> {
     /// The next word, or `None` at the end of the line.
     fn word(&mut self) -> Option<&'a [u8]> {
         let rest = self.0.trim_ascii_start_spaces();
-        let (word, rest) = rest.split_at(memchr::memchr(b' ', rest).unwrap_or(rest.len()));
+        let (word, rest) = rest.split_at(find(b' ', rest).unwrap_or(rest.len()));
         self.0 = rest;
         (!word.is_empty()).then_some(word)
     }
@@ -360,6 +360,9 @@ impl<'a> Args<'a> {
 
     /// `[key] [n]`: a lone whole number is n.
     fn amount(&mut self, word: Word) -> Result<(Key<'a>, i64), Fault> {
+        if self.0.is_empty() {
+            return Ok((Key::COUNTER, 1));
+        }
         let (first, second) = (self.word(), self.word());
         if !self.is_empty() {
             return Err(Fault::Usage(word));

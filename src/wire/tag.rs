@@ -51,7 +51,7 @@ impl<'a> Tag<'a> {
     #[must_use]
     pub fn split(line: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let after_hash = line.strip_prefix(b"#")?;
-        let space = memchr::memchr(b' ', after_hash)?;
+        let space = super::line::find(b' ', after_hash)?;
         let (token, rest) = after_hash.split_at_checked(space)?;
         let tag = Self::parse(token)?;
         Some((tag, rest.trim_ascii_start_spaces()))
