@@ -15,7 +15,7 @@ use super::store::{Done, Writer};
 use super::streams::{Held, Streams};
 use super::udp::Sockets;
 use crate::hub::{Action, Actions, Hub, Input, Resumed, Target};
-use crate::limits::KEPT_BYTES;
+use crate::limits::{KEPT_ACTIONS, KEPT_BYTES};
 use crate::moment::Moment;
 
 /// The shared core; borrowed for one turn at a time, never across an await.
@@ -41,6 +41,8 @@ pub(super) struct Core {
     pub(super) armed: Option<Moment>,
     /// Wakes the timer task earlier.
     pub(super) rearm: Rc<Notify>,
+    /// Wakes the task that ends turns.
+    turn: Rc<Notify>,
 }
 
 impl Core {
@@ -62,6 +64,7 @@ impl Core {
             start,
             armed: None,
             rearm: Rc::default(),
+            turn: Rc::default(),
         }
     }
 
@@ -104,15 +107,37 @@ impl Core {
         }
     }
 
-    /// What the hub has just told to hold.
-    pub(super) fn hold(&self) -> Option<Held> {
-        self.actions.list.iter().rev().find_map(|action| {
+    /// How much there is to do.
+    pub(super) fn to_do(&self) -> usize {
+        self.actions.list.len()
+    }
+
+    /// What the hub has told to hold since there was so much to do.
+    pub(super) fn hold(&self, before: usize) -> Option<Held> {
+        self.since(before).iter().find_map(|action| {
             if let Action::Hold { conn, bytes, until_reply } = *action {
                 Some(Held { conn, bytes, until_reply })
             } else {
                 None
             }
         })
+    }
+
+    fn since(&self, before: usize) -> &[Action] {
+        self.actions.list.get(before..).unwrap_or_default()
+    }
+
+    /// Does what the hub wants done, once all who are ready have had their turn: each connection is written to once, and
+    /// a peer that serves several is woken once. What is more than that, or more than sends, is done at once.
+    pub(super) fn perform_soon(&mut self, before: usize) {
+        let only_sends = self.since(before).iter().all(|action| matches!(action, Action::Send { .. }));
+        if only_sends && self.actions.list.len() <= KEPT_ACTIONS && self.actions.bytes.len() <= KEPT_BYTES {
+            // What was read is noted before it is answered, and before more is read.
+            self.note_tails();
+            self.turn.notify_one();
+        } else {
+            self.perform();
+        }
     }
 
     /// Does what the hub wants done, and what follows from that.
@@ -230,6 +255,15 @@ impl Core {
             self.armed = Some(deadline);
             self.rearm.notify_one();
         }
+    }
+}
+
+/// Ends each turn in which somebody was answered.
+pub(super) async fn end_turns(shared: Shared) {
+    let turn = Rc::clone(&shared.borrow().turn);
+    loop {
+        turn.notified().await;
+        shared.borrow_mut().perform();
     }
 }
 

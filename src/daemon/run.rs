@@ -16,7 +16,7 @@ use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::bind::{self, Bound, Wanted};
-use super::core::{Core, Shared};
+use super::core::{Core, Shared, end_turns};
 use super::descriptors::{self, Name};
 use super::drops::Drops;
 use super::files::Loaded;
@@ -191,6 +191,7 @@ impl Daemon {
         daemon.shared.borrow_mut().look_around(interfaces::View::now());
         daemon.configure_hub();
         tokio::task::spawn_local(interfaces::watch(Rc::clone(&daemon.shared)));
+        tokio::task::spawn_local(end_turns(Rc::clone(&daemon.shared)));
         daemon.log_ports();
         daemon.resume(left.streams, left.tails.as_ref(), is_same);
         systemd::ready();

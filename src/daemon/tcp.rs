@@ -308,16 +308,16 @@ impl Core {
 
     /// Gives the hub what came on a connection, and holds what it does not take yet.
     fn give(&mut self, conn: Conn, bytes: &[u8]) {
-        let now = self.now();
+        let (now, before) = (self.now(), self.to_do());
         self.handle(now, Input::Stream { conn, bytes });
-        if let Some(held) = self.hold()
+        if let Some(held) = self.hold(before)
             && let Some(stream) = self.streams.get_mut(held.conn)
         {
             stream.held = bytes.get(bytes.len().saturating_sub(held.bytes)..).unwrap_or_default().to_vec();
             stream.waits = held.until_reply;
             self.streams.changed.push(held.conn);
         }
-        self.perform();
+        self.perform_soon(before);
     }
 
     /// Gives the hub what it held back before.
@@ -337,7 +337,11 @@ impl Core {
         let open: Vec<(Conn, Rc<TcpStream>)> =
             self.streams.iter().map(|(conn, stream)| (conn, Rc::clone(&stream.io))).collect();
         for (conn, io) in open {
-            while self.now() < deadline && self.drain_some(conn, &io) {}
+            let mut more = true;
+            while more && self.now() < deadline {
+                more = self.drain_some(conn, &io);
+                self.perform();
+            }
             let is_done = self.streams.get_mut(conn).is_some_and(Stream::is_read_from);
             if is_done && self.keeper.is_none() {
                 let now = self.now();
