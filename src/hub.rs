@@ -37,6 +37,7 @@ mod watches;
 
 use core::net::{IpAddr, SocketAddr};
 
+pub(crate) use actions::empty;
 pub use actions::{Action, Actions, Conn, Event, Peer, Target, Via};
 pub use change::{Change, Content, Damage, Spot};
 pub use keys::{Allowed, CodeKey, Keys, Secret};

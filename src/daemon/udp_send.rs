@@ -12,7 +12,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, 
 
 use super::neighbours::Neighbours;
 use super::udp::BATCH;
-use crate::hub::Via;
+use crate::hub::{Via, empty};
 use crate::limits::KEPT_ACTIONS;
 
 /// Replies of one length to one peer leave as one segmented send, if each fits an IPv6 minimum packet.
@@ -96,8 +96,7 @@ impl Sender {
                 }
             }
         }
-        pending.clear();
-        pending.shrink_to(KEPT_ACTIONS);
+        empty(&mut pending, KEPT_ACTIONS);
         self.pending = pending;
     }
 

@@ -42,13 +42,12 @@ impl Access {
 
     /// Whether this is one of the hub's own sockets, whose datagrams would go round for ever.
     pub(super) fn is_own(settings: &Settings, from: SocketAddr, via: &Via) -> bool {
-        let is_own = |own: &SocketAddr| {
+        let is_at = |own: &SocketAddr| {
             let everywhere = own.ip().is_unspecified() && own.is_ipv4() == from.is_ipv4();
-            own.port() == from.port()
-                && (own.ip() == from.ip()
-                    || (everywhere && (from.ip().is_loopback() || via.local == Some(from.ip()))))
+            own.ip() == from.ip() || (everywhere && (from.ip().is_loopback() || via.local == Some(from.ip())))
         };
-        settings.own.iter().any(is_own)
+        // Nearly everybody's port is another one.
+        settings.own.iter().any(|own| own.port() == from.port() && is_at(own))
     }
 
     /// The kernel had no room for datagrams: until it has, each source gets less.

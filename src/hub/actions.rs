@@ -190,12 +190,9 @@ pub struct Actions {
 impl Actions {
     /// Forgets all, but keeps the memory, up to a bound.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(KEPT_BYTES);
-        self.list.clear();
-        self.list.shrink_to(KEPT_ACTIONS);
-        self.events.clear();
-        self.events.shrink_to(KEPT_ACTIONS);
+        empty(&mut self.bytes, KEPT_BYTES);
+        empty(&mut self.list, KEPT_ACTIONS);
+        empty(&mut self.events, KEPT_ACTIONS);
     }
 
     /// The bytes of a send.
@@ -240,6 +237,16 @@ impl Actions {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         start..self.bytes.len()
+    }
+}
+
+/// Empties what is soon filled again. Room for so many is kept; of more than that, what was not used is given back by and
+/// by, so that who needs much each time does not ask the system for it each time.
+pub(crate) fn empty<T>(list: &mut Vec<T>, kept: usize) {
+    let used = list.len();
+    list.clear();
+    if used < list.capacity() / 4 {
+        list.shrink_to(kept.max(list.capacity() / 2));
     }
 }
 
@@ -293,6 +300,20 @@ impl Fanout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_that_is_not_used_is_given_back_by_and_by() {
+        const KEPT: usize = 16;
+        let mut list = Vec::with_capacity(KEPT * 64);
+        list.resize(KEPT * 16, 0);
+        empty(&mut list, KEPT);
+        assert_eq!(list.capacity(), KEPT * 64, "a quarter of it was used");
+        for times in [32, 16, 8, 4, 2, 1, 1] {
+            list.resize(KEPT / 8, 0);
+            empty(&mut list, KEPT);
+            assert_eq!((list.len(), list.capacity()), (0, KEPT * times));
+        }
+    }
 
     #[test]
     fn a_push_is_encoded_once_for_each_kind_of_end() {

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::access::{Access, Arrival};
-use super::actions::{Action, Actions, Target, Via};
+use super::actions::{Action, Actions, Target, Via, empty};
 use super::air::is_here;
 use super::brake::Brake;
 use super::journal::Mark;
@@ -165,8 +165,7 @@ impl Hub {
 
     /// Keeps the memory of replies that have been handed on, up to a bound.
     pub(super) fn recycle(&mut self, mut replies: Vec<u8>) {
-        replies.clear();
-        replies.shrink_to(KEPT_BYTES);
+        empty(&mut replies, KEPT_BYTES);
         self.replies = replies;
     }
 

@@ -1,6 +1,6 @@
 //! What each command does (protocol, section 3).
 
-use super::actions::{Actions, Event, Fanout, Target};
+use super::actions::{Actions, Event, Fanout, Target, empty};
 use super::change::Change;
 use super::clients::Joined;
 use super::timers::Due;
@@ -140,8 +140,7 @@ impl Hub {
 
     /// Keeps the memory of a list of clients, up to a bound.
     pub(super) fn recycle_watchers(&mut self, mut watchers: Vec<Slot>) {
-        watchers.clear();
-        watchers.shrink_to(KEPT_ACTIONS);
+        empty(&mut watchers, KEPT_ACTIONS);
         self.watchers = watchers;
     }
 

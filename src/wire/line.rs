@@ -148,11 +148,10 @@ const NEAR_BYTES: usize = 16;
 
 /// Where a byte first stands. Most words, and many lines, are a few bytes long.
 pub(super) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
-    let near = bytes.iter().take(NEAR_BYTES).position(|&other| other == byte);
-    match bytes.get(NEAR_BYTES..) {
-        Some(far) if near.is_none() => memchr::memchr(byte, far).map(|at| NEAR_BYTES + at),
-        Some(_) | None => near,
-    }
+    let Some((near, far)) = bytes.split_at_checked(NEAR_BYTES) else {
+        return bytes.iter().position(|&other| other == byte);
+    };
+    near.iter().position(|&other| other == byte).or_else(|| Some(NEAR_BYTES + memchr::memchr(byte, far)?))
 }
 
 /// Drops the NULs in front of a line: what is left of a padded record before it.

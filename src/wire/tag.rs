@@ -49,6 +49,7 @@ pub struct Tag<'a> {
 impl<'a> Tag<'a> {
     /// Splits a well-formed tag and the space behind it from a line; the rest begins at the next word.
     #[must_use]
+    #[inline]
     pub fn split(line: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let after_hash = line.strip_prefix(b"#")?;
         let space = super::line::find(b' ', after_hash)?;
