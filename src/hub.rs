@@ -34,6 +34,7 @@ mod tally;
 mod timers;
 mod values;
 mod watches;
+mod watching;
 
 use core::net::{IpAddr, SocketAddr};
 
