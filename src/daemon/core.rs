@@ -233,15 +233,18 @@ impl Core {
             }
         }
         self.udp.send_all(&actions);
-        let now = self.now();
-        self.udp.look_for_silent(now);
-        for event in &actions.events {
-            self.events.write(now, event);
+        if self.udp.wants_look() || !actions.events.is_empty() {
+            let now = self.now();
+            self.udp.look_for_silent(now);
+            for event in &actions.events {
+                self.events.write(now, event);
+            }
         }
         actions.clear();
         self.actions = actions;
         let broken = self.streams.flush();
         for &conn in &broken {
+            let now = self.now();
             self.handle(now, Input::Closed { conn, why: "does not read" });
         }
         !broken.is_empty()

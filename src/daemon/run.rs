@@ -110,7 +110,9 @@ fn run(file: Option<PathBuf>, loaded: Loaded) -> ExitCode {
             return Exit::System.into();
         }
     };
-    let exit = LocalSet::new().block_on(&runtime, async {
+    let tasks = LocalSet::new();
+    // It is a task as all others: what is waited for outside of them is looked at each time that one has run.
+    let daemon = tasks.spawn_local(async {
         match Daemon::start(file, config, log).await {
             Ok(mut daemon) => daemon.serve().await,
             Err(error) => {
@@ -118,6 +120,10 @@ fn run(file: Option<PathBuf>, loaded: Loaded) -> ExitCode {
                 Exit::System
             }
         }
+    });
+    let exit = tasks.block_on(&runtime, daemon).unwrap_or_else(|error| {
+        tracing::error!("the daemon has broken down: {error}");
+        Exit::Software
     });
     exit.into()
 }

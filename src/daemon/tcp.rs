@@ -143,16 +143,20 @@ async fn serve(shared: Shared, Reopened { conn, io, wake }: Reopened) {
         };
         let stalled = shared.borrow_mut().streams.get_mut(conn).and_then(|stream| stream.stalled);
         let ready = tokio::select! {
-            ready = io.ready(interest) => ready,
-            () = patience(stalled), if stalled.is_some() => {
-                tracing::info!("a connection from {} is closed: it does not read", peer(&io));
-                shared.borrow_mut().end(conn, "does not read");
-                continue;
-            }
-            () = wake.notified() => continue,
+            biased;
+            // 1. Once in a connection's life.
             () = &mut grown_up, if is_young => {
                 is_young = false;
                 shared.borrow_mut().keep(conn);
+                continue;
+            }
+            // 2. What is nearly always waited for. Each time it has come, all is looked at anew.
+            ready = io.ready(interest) => ready,
+            () = wake.notified() => continue,
+            // 3. Nothing of that.
+            () = patience(stalled), if stalled.is_some() => {
+                tracing::info!("a connection from {} is closed: it does not read", peer(&io));
+                shared.borrow_mut().end(conn, "does not read");
                 continue;
             }
         };

@@ -137,9 +137,14 @@ impl Sockets {
         }
     }
 
+    /// Whether [`Self::look_for_silent`] is called for.
+    pub(super) fn wants_look(&self) -> bool {
+        self.sender.neighbours.wants_look()
+    }
+
     /// Looks for hosts that nothing can be sent to, if that is called for.
     pub(super) fn look_for_silent(&mut self, now: Moment) {
-        if self.sender.neighbours.wants_look() {
+        if self.wants_look() {
             self.sender.neighbours.look(now);
         }
     }
