@@ -411,7 +411,8 @@ fn one_read_causes_a_bounded_number_of_pushes_and_the_rest_waits() {
     world.handle(Input::Stream { conn: Conn(0), bytes: &requests });
     assert!(world.out.list.len() < 34_000, "{}", world.out.list.len());
     assert!(world.out.list.iter().any(|action| matches!(action, Action::Hold { conn: Conn(0), .. })));
-    world.out.clear();
+    // What is not needed again is given back, by half each time.
+    (0..8).for_each(|_| world.out.clear());
     assert!(world.out.list.capacity() <= 1024 && world.out.events.capacity() <= 1024);
 }
 

@@ -77,7 +77,8 @@ pub fn datagram(bytes: &[u8], max_bytes: usize) -> Datagram<'_> {
     if bytes.len() > max_bytes {
         return Datagram::TooLong(text_end(bytes));
     }
-    let (first, rest) = Message::split(bytes);
+    let mut rest = bytes;
+    let first = Message::take(&mut rest);
     if let Message::Text(_) = first {
         return Datagram::Text(bytes);
     }
@@ -108,16 +109,11 @@ impl<'a> Iterator for Lines<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Message<'a>> {
-        if let Some(first) = self.first.take() {
-            return Some(first);
+        if self.first.is_some() {
+            return self.first.take();
         }
-        let rest = skip_nuls(self.rest);
-        if rest.is_empty() {
-            return None;
-        }
-        let (message, rest) = Message::split(rest);
-        self.rest = rest;
-        Some(message)
+        self.rest = skip_nuls(self.rest);
+        if self.rest.is_empty() { None } else { Some(Message::take(&mut self.rest)) }
     }
 }
 
@@ -126,20 +122,18 @@ impl<'a> Message<'a> {
     #[must_use]
     #[inline]
     pub fn read(line: &'a [u8]) -> Self {
-        match Request::read(line) {
-            Some(request) => Self::Request(request),
-            None => Self::Text(line),
-        }
+        Request::read(line).map_or(Self::Text(line), Self::Request)
     }
 
-    /// Reads the first line of a datagram; what follows a request's NUL is padding and is dropped.
+    /// Reads the first line of a datagram, and leaves the rest; what follows a request's NUL is padding and is dropped.
     #[inline]
-    fn split(bytes: &'a [u8]) -> (Self, &'a [u8]) {
+    fn take(bytes: &mut &'a [u8]) -> Self {
         let length = find(b'\n', bytes).map_or(bytes.len(), |lf| lf + 1);
         let (line, rest) = bytes.split_at(length);
         let message = Self::read(line);
         let padded = matches!(message, Self::Request(Request { end: End::Nul, .. }));
-        (message, if padded { &[] } else { rest })
+        *bytes = if padded { &[] } else { rest };
+        message
     }
 }
 
