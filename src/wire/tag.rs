@@ -101,7 +101,8 @@ const _: () = assert!(SESSION_BYTES <= PART_BYTES);
 
 /// What stands before the first such byte, which is not far, and what behind it.
 fn split_at(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().take(PART_BYTES + 1).position(|&other| other == byte)?;
+    let near = bytes.get(..=PART_BYTES).unwrap_or(bytes);
+    let at = near.iter().position(|&other| other == byte)?;
     let (before, rest) = bytes.split_at_checked(at)?;
     Some((before, rest.get(1..)?))
 }

@@ -1,4 +1,4 @@
-//! Replies, of which there are as many as requests: written and read as postcard would, in a third of the time.
+//! Replies, of which there are as many as requests: written and read as postcard would, in half the instructions.
 
 use super::Change;
 
