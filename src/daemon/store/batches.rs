@@ -148,16 +148,21 @@ impl Batches {
     /// Appends all batches to the changes, as the file has them.
     pub(super) fn read(&self, changes: &mut Vec<u8>) -> Result<(), Trouble> {
         let Some(file) = &self.file else { return Ok(()) };
-        let mut bytes = vec![0; self.length()];
-        file.read_exact_at(&mut bytes, START as u64)?;
-        let mut at = 0;
+        let mut end = changes.len();
+        let mut at = end;
+        changes.resize(end + self.length(), 0);
+        file.read_exact_at(changes.get_mut(at..).unwrap_or_default(), START as u64)?;
+        // They are moved together, over their heads.
         for before in 0..self.count {
-            let batch = Batch::read(self.salt, &bytes, at).filter(|batch| batch.follows(self.fold, before));
-            let batch =
-                batch.ok_or_else(|| Trouble::Damaged("a batch is not what was written".to_owned()))?;
-            changes.extend_from_slice(batch.changes);
-            at = batch.end;
+            let batch = Batch::read(self.salt, changes, at).filter(|batch| batch.follows(self.fold, before));
+            let Some(batch) = batch else {
+                return Err(Trouble::Damaged("a batch is not what was written".to_owned()));
+            };
+            let (length, next) = (batch.changes.len(), batch.end);
+            changes.copy_within(at + HEAD_BYTES..at + HEAD_BYTES + length, end);
+            (at, end) = (next, end + length);
         }
+        changes.truncate(end);
         Ok(())
     }
 
@@ -258,7 +263,7 @@ impl<'a> Batch<'a> {
 
     /// Whether it is the next one after so many since this fold.
     fn follows(&self, fold: u64, count: u32) -> bool {
-        self.fold == fold && self.number == count + 1
+        self.fold == fold && self.number.checked_sub(1) == Some(count)
     }
 }
 
@@ -291,8 +296,9 @@ mod tests {
     #[test]
     fn batches_are_there_again_wherever_their_writer_was_killed() {
         let (_directory, path) = holding(7, &BATCHES);
-        let whole = fs::read(&path).unwrap();
+        let mut whole = fs::read(&path).unwrap();
         assert_eq!(whole.len() as u64, STEP_BYTES);
+        whole.truncate(ENDS[2] + 100);
         for length in 0..ENDS[2] + 40 {
             for filler in [None, Some(0), Some(b'x')] {
                 let mut left = whole[..length].to_vec();

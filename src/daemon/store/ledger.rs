@@ -55,7 +55,7 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Opens the file, or makes it, and reads all that it holds.
     pub(super) fn open(file: &Path, sync: Sync) -> Result<(Self, Vec<u8>), Trouble> {
-        let mut connection = connect(file)?;
+        let mut connection = connect(file, sync)?;
         let path = beside(file, BATCHES);
         if !schema::may_have_batches(&connection)? && !is_empty(&path)? {
             return Err(Trouble::Damaged("it is older than its batches".to_owned()));
@@ -65,6 +65,8 @@ impl Ledger {
         if finding != "ok" {
             return Err(Trouble::Damaged(finding));
         }
+        // A fold is on the disk before batches are written over those that it took.
+        connection.pragma_update(None, "synchronous", "FULL")?;
         let (position, mut changes) = load::everything(&connection)?;
         // What was read once is not needed again soon.
         connection.release_memory()?;
@@ -164,7 +166,7 @@ pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn connect(file: &Path) -> Result<Connection, Trouble> {
+fn connect(file: &Path, sync: Sync) -> Result<Connection, Trouble> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -190,8 +192,11 @@ fn connect(file: &Path) -> Result<Connection, Trouble> {
     if connection.is_readonly("main")? {
         return Err(Trouble::Damaged("its header says that it is not to be written to".to_owned()));
     }
-    // A fold is on the disk before batches are written over those that it took.
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    let synchronous = match sync {
+        Sync::Normal => "NORMAL",
+        Sync::Full => "FULL",
+    };
+    connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "cell_size_check", true)?;
