@@ -118,7 +118,18 @@ pub fn is_whole_number(bytes: &[u8]) -> bool {
 /// Whether this byte may stand in a session's name.
 #[must_use]
 pub fn is_session_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+    // Looked up rather than compared: every tagged line has up to sixteen.
+    #[expect(clippy::indexing_slicing, reason = "done once, when this compiles, and checked then")]
+    const IS: [bool; 256] = {
+        let mut is = [false; 256];
+        let mut byte = 0_u8;
+        while byte < 128 {
+            is[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+            byte += 1;
+        }
+        is
+    };
+    IS.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 fn is_name(bytes: &[u8]) -> bool {

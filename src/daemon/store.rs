@@ -1,10 +1,11 @@
 //! The state file: everything that outlives the process, in SQLite, written by one thread.
 //!
-//! A commit is one row in the table `batch`, whatever has changed. From time to time all batches are *folded*: the
-//! last change of each row is written into the table where a reader of the file looks for it, and the batches are
-//! deleted, in one transaction. The tables and the batches since are everything.
+//! A commit is a batch, whatever has changed, and one write to a file of batches beside it. From time to time all
+//! batches are *folded*: the last change of each row is written into the table where a reader of the file looks for
+//! it, in one transaction, and the file of batches is begun anew. The tables and the batches since are everything.
 
 mod aside;
+mod batches;
 mod fold;
 mod ledger;
 mod load;
@@ -27,7 +28,7 @@ pub(super) use writer::{Done, Writer};
 
 use crate::config::Sync;
 use crate::hub::Damage;
-use ledger::Ledger;
+use ledger::{BATCHES, Ledger, beside};
 use trouble::Trouble;
 
 /// The state file's name in its directory.
@@ -123,13 +124,22 @@ impl Store {
             .map_err(|error| unusable(directory, error))?;
         let lock = lock(directory)?;
         let file = directory.join(FILE);
-        let rolled_back = aside::keep_if_log_is_damaged(&file).map_err(|error| unusable(&file, error))?;
+        let mut rolled_back = aside::keep_if_log_is_damaged(&file).map_err(|error| unusable(&file, error))?;
         let attempt = || {
             make_private(&file).map_err(|error| unusable(&file, error))?;
             let opened = Ledger::open(&file, sync);
             Ok(opened.and_then(|(ledger, changes)| Ok((ledger, build(&changes)?))))
         };
-        let (opened, set_aside, rolled_back) = match attempt()? {
+        let mut opened = attempt()?;
+        if let Ok((Ledger { damage: Some(why), .. }, _)) = opened {
+            // To copy an open file would give up SQLite's locks on it.
+            drop(opened);
+            if rolled_back.is_none() {
+                rolled_back = Some(aside::keep(&file, why).map_err(|error| unusable(&file, error))?);
+            }
+            opened = attempt()?;
+        }
+        let (opened, set_aside, rolled_back) = match opened {
             Err(Trouble::Damaged(why)) => {
                 let path = match rolled_back {
                     // The copy holds more than what is left.
@@ -139,15 +149,18 @@ impl Store {
                 let path = path.map_err(|error| unusable(&file, error))?;
                 (attempt()?, Some(SetAside { path, why }), None)
             }
-            opened @ (Ok(_) | Err(Trouble::Newer { .. } | Trouble::Failed(_))) => (opened, None, rolled_back),
+            opened @ (Ok(_) | Err(Trouble::Newer { .. } | Trouble::Failed(_) | Trouble::Batches(_))) => {
+                (opened, None, rolled_back)
+            }
         };
-        let (ledger, state) = opened.map_err(|trouble| match trouble {
-            Trouble::Newer { version, known } => OpenError::Newer { file, version, known },
-            Trouble::Damaged(_) | Trouble::Failed(_) => {
-                OpenError::Unusable { file, why: trouble.to_string() }
+        let (mut ledger, state) = opened.map_err(|trouble| match trouble {
+            Trouble::Newer { version, known } => OpenError::Newer { file: file.clone(), version, known },
+            Trouble::Damaged(_) | Trouble::Failed(_) | Trouble::Batches(_) => {
+                OpenError::Unusable { file: file.clone(), why: trouble.to_string() }
             }
         })?;
         if rolled_back.is_some() {
+            ledger.batches.cut().map_err(|error| unusable(&beside(&file, BATCHES), error))?;
             // What is behind the damage goes with the log; if not now, it is found and told again at the next start.
             let _ = ledger.checkpoint();
         }

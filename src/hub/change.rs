@@ -5,6 +5,8 @@
 //! them into tables, as it likes. The encoding is postcard's: fixed by its specification, compact, and read back
 //! without a copy.
 
+mod reply;
+
 use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -212,6 +214,9 @@ pub struct Damage(pub &'static str);
 impl<'a> Change<'a> {
     /// Appends this change to a batch.
     pub fn write(&self, batch: &mut Vec<u8>) {
+        if let Self::Reply { session, number, line, outcome } = *self {
+            return reply::write(session, number, line, outcome, batch);
+        }
         // Writing to memory cannot fail.
         if let Ok(longer) = postcard::to_extend(self, core::mem::take(batch)) {
             *batch = longer;
@@ -225,7 +230,7 @@ impl<'a> Change<'a> {
             if rest.is_empty() {
                 return None;
             }
-            let read = postcard::take_from_bytes(rest);
+            let read = reply::read(rest).map_or_else(|| postcard::take_from_bytes(rest), Ok);
             rest = read.as_ref().map_or(&[], |(_, rest)| rest);
             Some(read.map(|(change, _)| change).map_err(|_| Damage("a row cannot be read")))
         })

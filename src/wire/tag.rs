@@ -1,6 +1,6 @@
 //! The one optional token in front of a command that makes it exactly-once (protocol, section 4).
 
-use crate::limits::NUMBER_DIGITS;
+use crate::limits::{MAC_DIGITS, NUMBER_DIGITS, SESSION_BYTES};
 use crate::names::{Mac, Session, is_session_byte};
 
 /// A request's number in its session: 1 and up, below 2^63.
@@ -26,12 +26,14 @@ impl Number {
     /// Reads decimal digits without a leading zero.
     #[must_use]
     pub fn parse(digits: &[u8]) -> Option<Self> {
-        let ok = (1..=NUMBER_DIGITS).contains(&digits.len())
-            && digits.first() != Some(&b'0')
-            && digits.iter().all(u8::is_ascii_digit);
+        if digits.len() > NUMBER_DIGITS || digits.first() == Some(&b'0') {
+            return None;
+        }
         // Nineteen digits always fit into a u64, so the sum cannot overflow.
-        let sum = || digits.iter().fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-        ok.then(sum).and_then(Self::new)
+        let sum = digits
+            .iter()
+            .try_fold(0_u64, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0')));
+        sum.and_then(Self::new)
     }
 }
 
@@ -51,22 +53,14 @@ impl<'a> Tag<'a> {
     #[must_use]
     #[inline]
     pub fn split(line: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let after_hash = line.strip_prefix(b"#")?;
-        let space = super::line::find(b' ', after_hash)?;
-        let (token, rest) = after_hash.split_at_checked(space)?;
-        let tag = Self::parse(token)?;
-        Some((tag, rest.trim_ascii_start_spaces()))
-    }
-
-    fn parse(token: &'a [u8]) -> Option<Self> {
-        let mut parts = token.splitn(3, |&b| b == b'.');
-        let session = Session::parse(parts.next()?)?;
-        let number = Number::parse(parts.next()?)?;
-        let mac = match parts.next() {
-            Some(mac) => Some(Mac::parse(mac)?),
-            None => None,
+        let (session, rest) = split_at(line.strip_prefix(b"#")?, b'.')?;
+        let (number, rest) = split_at(rest, b' ')?;
+        let (number, mac) = match split_at(number, b'.') {
+            Some((number, mac)) => (number, Some(Mac::parse(mac)?)),
+            None => (number, None),
         };
-        Some(Self { session, number, mac })
+        let (session, number) = (Session::parse(session)?, Number::parse(number)?);
+        Some((Self { session, number, mac }, rest.trim_ascii_start_spaces()))
     }
 
     /// Whether more bytes could make this start of a line begin with a tag and a space.
@@ -86,8 +80,7 @@ impl<'a> Tag<'a> {
             (None, _) => true,
         };
         let mac_ok = mac.is_none_or(|mac| {
-            mac.len() <= crate::limits::MAC_DIGITS
-                && mac.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            mac.len() <= MAC_DIGITS && mac.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
         });
         debug_assert!(session.iter().all(|&b| is_session_byte(b)) || !session_ok);
         session_ok && number_ok && mac_ok
@@ -100,6 +93,18 @@ impl<'a> Tag<'a> {
         out.push(b'.');
         out.extend_from_slice(itoa::Buffer::new().format(self.number.get()).as_bytes());
     }
+}
+
+/// No part of a tag is longer: neither its session nor all behind that.
+const PART_BYTES: usize = NUMBER_DIGITS + 1 + MAC_DIGITS;
+const _: () = assert!(SESSION_BYTES <= PART_BYTES);
+
+/// What stands before the first such byte, which is not far, and what behind it.
+fn split_at(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let near = bytes.get(..=PART_BYTES).unwrap_or(bytes);
+    let at = near.iter().position(|&other| other == byte)?;
+    let (before, rest) = bytes.split_at_checked(at)?;
+    Some((before, rest.get(1..)?))
 }
 
 /// Space, and only the space, separates words: a tab belongs to the word it stands in.

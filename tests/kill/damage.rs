@@ -9,7 +9,7 @@ use crate::victim::Victim;
 const REQUESTS: u64 = 400;
 
 /// The parts of the state file that outlive a kill.
-const PARTS: [&str; 2] = ["pigeond.db", "pigeond.db-wal"];
+const PARTS: [&str; 2] = ["pigeond.db", "pigeond.db-batches"];
 
 /// How many damaged files are tried: some unless `PIGEON_KILL_DAMAGES` says otherwise.
 fn damages() -> u64 {

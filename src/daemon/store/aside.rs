@@ -4,15 +4,15 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::ledger::beside;
+use super::ledger::{BATCHES, beside};
 use super::wal;
 
 /// What is appended to the name of a damaged file: the first that is free, or the last.
 const BAD: [&str; 9] = [".bad", ".bad2", ".bad3", ".bad4", ".bad5", ".bad6", ".bad7", ".bad8", ".bad9"];
 
-/// The file itself, and what SQLite keeps beside it. The file comes first: if anything ends halfway, SQLite
-/// ignores what belongs to a file that is not there.
-const PARTS: [&str; 3] = ["", "-wal", "-shm"];
+/// The file itself, and what is kept beside it. The file comes first: if anything ends halfway, what belongs to a
+/// file that is not there is not taken for another's.
+const PARTS: [&str; 4] = ["", "-wal", "-shm", BATCHES];
 
 /// A damaged file that was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,9 +32,14 @@ pub(super) fn keep_if_log_is_damaged(file: &Path) -> io::Result<Option<SetAside>
     if is_empty(file)? && !is_empty(&log)? {
         damage = Some("it is empty, and its log is not");
     }
-    let Some(why) = damage else { return Ok(None) };
+    damage.map(|why| keep(file, why)).transpose()
+}
+
+/// Copies a file that nobody has open, and what is kept beside it.
+pub(super) fn keep(file: &Path, why: &str) -> io::Result<SetAside> {
     let path = free(file)?;
-    let copied = copy(file, &path).and_then(|()| copy(&log, &beside(&path, "-wal"))).and_then(|()| {
+    let mut parts = ["", "-wal", BATCHES].iter();
+    let copied = parts.try_for_each(|part| copy(&beside(file, part), &beside(&path, part))).and_then(|()| {
         let directory = file.parent().unwrap_or(file);
         File::open(directory)?.sync_all()
     });
@@ -42,10 +47,10 @@ pub(super) fn keep_if_log_is_damaged(file: &Path) -> io::Result<Option<SetAside>
         // Half a copy would only keep the name from the next.
         let _ = remove(&path);
     }
-    copied.map(|()| Some(SetAside { path, why: why.to_owned() }))
+    copied.map(|()| SetAside { path, why: why.to_owned() })
 }
 
-/// Renames a damaged file, and what SQLite keeps beside it; its new path.
+/// Renames a damaged file, and what is kept beside it; its new path.
 pub(super) fn rename(file: &Path) -> io::Result<PathBuf> {
     let bad = free(file)?;
     for part in PARTS {
@@ -54,7 +59,7 @@ pub(super) fn rename(file: &Path) -> io::Result<PathBuf> {
     Ok(bad)
 }
 
-/// Removes a file, and what SQLite keeps beside it.
+/// Removes a file, and what is kept beside it.
 pub(super) fn remove(file: &Path) -> io::Result<()> {
     PARTS.iter().try_for_each(|part| ignore_missing(fs::remove_file(beside(file, part))))
 }
@@ -78,7 +83,8 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     ignore_missing(fs::copy(from, to).and_then(|_| File::open(to)?.sync_all()))
 }
 
-fn is_empty(file: &Path) -> io::Result<bool> {
+/// Whether there is nothing in a file, or no file.
+pub(super) fn is_empty(file: &Path) -> io::Result<bool> {
     match fs::metadata(file) {
         Ok(metadata) => Ok(metadata.len() == 0),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),

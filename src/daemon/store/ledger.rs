@@ -8,6 +8,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::ffi::{self, Error as Failure};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
+use super::aside::is_empty;
+use super::batches::Batches;
 use super::load::{self, Position};
 use super::schema::{self, MIGRATIONS};
 use super::{Trouble, fold};
@@ -15,10 +17,10 @@ use crate::config::Sync;
 
 /// Batches that are kept before they are folded: they are read again at each start. Many, as of all changes to a row
 /// only the last is then written.
-const MAX_BATCHES: u64 = 4096;
+const MAX_BATCHES: u32 = 4096;
 
 /// Batches after which a fold that failed is tried again.
-const RETRY_BATCHES: u64 = 256;
+const RETRY_BATCHES: u32 = 256;
 
 /// How long those may be together, in bytes: a fold has them in memory.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -27,7 +29,7 @@ const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// time costs the disk two waits, and a page that was written often in between is copied once.
 const MAX_WAL_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Small pages, because each commit writes at least one.
+/// Small pages, because each row that has changed makes a fold write at least one.
 const PAGE_BYTES: u32 = 1024;
 
 /// Somebody who looks into the file with other tools may hold it for this long.
@@ -43,23 +45,34 @@ pub(super) struct Ledger {
     file: PathBuf,
     sync: Sync,
     position: Position,
+    pub(super) batches: Batches,
+    /// What is wrong with the batches, if anything is: those before that are taken.
+    pub(super) damage: Option<&'static str>,
     /// Batches at which a fold is tried again after one failed.
-    retry_at: u64,
+    retry_at: u32,
 }
 
 impl Ledger {
     /// Opens the file, or makes it, and reads all that it holds.
     pub(super) fn open(file: &Path, sync: Sync) -> Result<(Self, Vec<u8>), Trouble> {
         let mut connection = connect(file, sync)?;
+        let path = beside(file, BATCHES);
+        if !schema::may_have_batches(&connection)? && !is_empty(&path)? {
+            return Err(Trouble::Damaged("it is older than its batches".to_owned()));
+        }
         schema::migrate(&mut connection, MIGRATIONS)?;
         let finding: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if finding != "ok" {
             return Err(Trouble::Damaged(finding));
         }
-        let (position, changes) = load::everything(&connection)?;
+        // A fold is on the disk before batches are written over those that it took.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let (position, mut changes) = load::everything(&connection)?;
         // What was read once is not needed again soon.
         connection.release_memory()?;
-        Ok((Self { connection, file: file.to_owned(), sync, position, retry_at: 0 }, changes))
+        let (batches, damage) = Batches::open(path, sync, position.fold, &mut changes)?;
+        let file = file.to_owned();
+        Ok((Self { connection, file, sync, position, batches, damage, retry_at: 0 }, changes))
     }
 
     /// Opens the file anew: after an error of the system only the file says how far it has come.
@@ -67,8 +80,8 @@ impl Ledger {
         // Two connections could wait for each other.
         self.connection = Connection::open_in_memory()?;
         let (ledger, _) = Self::open(&self.file, self.sync)?;
-        let how_far = |ledger: &Self| (ledger.position.fold, ledger.position.batches);
-        if how_far(&ledger) < how_far(self) {
+        let how_far = |ledger: &Self| (ledger.position.fold, ledger.batches.count());
+        if ledger.damage.is_some() || how_far(&ledger) < how_far(self) {
             return Err(Trouble::Damaged("it no longer holds what was kept in it".to_owned()));
         }
         *self = Self { retry_at: self.retry_at, ..ledger };
@@ -77,42 +90,34 @@ impl Ledger {
 
     /// Keeps a batch.
     pub(super) fn commit(&mut self, batch: &[u8]) -> Result<(), Trouble> {
-        match self.insert(batch) {
+        match self.batches.append(batch).map_err(Trouble::from) {
             // SQLite's log may be what fills the disk.
-            Err(trouble) if trouble.is_disk_full() && self.checkpoint().is_ok() => self.insert(batch),
+            Err(trouble) if trouble.is_disk_full() && self.checkpoint().is_ok() => {
+                Ok(self.batches.append(batch)?)
+            }
             result => result,
         }
     }
 
-    fn insert(&mut self, batch: &[u8]) -> Result<(), Trouble> {
-        let seq = self.position.batches + 1;
-        let crc = load::crc(self.position.fold, seq, batch);
-        let mut insert = self.connection.prepare_cached("INSERT INTO batch VALUES (?, ?, ?)")?;
-        insert.execute(params![seq.cast_signed(), batch, crc])?;
-        self.position.batches = seq;
-        self.position.batch_bytes += batch.len();
-        Ok(())
-    }
-
     /// Whether there are batches that no fold has taken yet.
     pub(super) fn has_batches(&self) -> bool {
-        self.position.batches > 0
+        self.position.batches > 0 || self.batches.count() > 0
     }
 
     /// Whether there are as many batches as should be kept.
     pub(super) fn is_full(&self) -> bool {
-        let Position { batches, batch_bytes, .. } = self.position;
-        batches >= self.retry_at && (batches >= MAX_BATCHES || batch_bytes >= MAX_BATCH_BYTES)
+        let (count, bytes) = (self.batches.count(), self.batches.length());
+        count >= self.retry_at && (count >= MAX_BATCHES || bytes >= MAX_BATCH_BYTES)
     }
 
     /// Folds all batches into the tables, in one transaction. If that fails, nothing has changed, and it is not
     /// yet time for the next.
     pub(super) fn fold(&mut self) -> Result<(), Trouble> {
-        self.retry_at = self.position.batches + RETRY_BATCHES;
-        let next =
-            Position { fold: self.position.fold + 1, tally: self.position.tally, ..Position::default() };
+        self.retry_at = self.batches.count().saturating_add(RETRY_BATCHES);
+        let next = Position { fold: self.position.fold + 1, batches: 0, tally: self.position.tally };
         let next = self.fold_into(next)?;
         self.position = next;
+        self.batches.begin_anew(next.fold);
         self.retry_at = 0;
         let wal = fs::metadata(beside(&self.file, "-wal")).map_or(0, |wal| wal.len());
         if wal >= MAX_WAL_BYTES { self.checkpoint() } else { Ok(()) }
@@ -120,8 +125,9 @@ impl Ledger {
 
     fn fold_into(&mut self, mut next: Position) -> Result<Position, Trouble> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut batches = Vec::with_capacity(self.position.batch_bytes);
+        let mut batches = Vec::with_capacity(self.batches.length());
         load::batches(&transaction, self.position.fold, &mut batches)?;
+        self.batches.read(&mut batches)?;
         fold::apply(&transaction, &batches, &mut next.tally)?;
         transaction
             .prepare_cached("UPDATE file SET fold = ?, row_count = ?, crc_sum = ?")?
@@ -145,9 +151,13 @@ impl Ledger {
             self.fold()?;
         }
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-        self.connection.close().map_err(|(_, error)| error.into())
+        self.connection.close().map_err(|(_, error)| error)?;
+        Ok(self.batches.remove()?)
     }
 }
+
+/// What is appended to the file's name for that of its batches.
+pub(super) const BATCHES: &str = "-batches";
 
 /// The name of a file that belongs to another.
 pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {

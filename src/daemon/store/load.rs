@@ -10,15 +10,13 @@ use super::row::{TABLES, Table, Tally};
 pub(super) struct Position {
     /// How often batches were folded into the tables.
     pub(super) fold: u64,
-    /// Batches since then.
+    /// Batches since then in the file's own table, where versions before 3 kept them.
     pub(super) batches: u64,
-    /// How long they are, in bytes.
-    pub(super) batch_bytes: usize,
     /// What the tables hold.
     pub(super) tally: Tally,
 }
 
-/// Everything, as changes to be applied one after the other: the tables' rows, then the batches since.
+/// Everything in the file, as changes to be applied one after the other: the tables' rows, then the batches since.
 pub(super) fn everything(connection: &Connection) -> Result<(Position, Vec<u8>), Trouble> {
     let (fold, expected) = connection.query_row("SELECT fold, row_count, crc_sum FROM file", [], |row| {
         Ok((row.get::<_, i64>(0)?.cast_unsigned(), Tally { rows: row.get(1)?, sum: row.get(2)? }))
@@ -31,9 +29,8 @@ pub(super) fn everything(connection: &Connection) -> Result<(Position, Vec<u8>),
     if tally != expected {
         return Err(Trouble::Damaged("a row is missing".to_owned()));
     }
-    let before = changes.len();
     let batches = self::batches(connection, fold, &mut changes)?;
-    Ok((Position { fold, batches, batch_bytes: changes.len() - before, tally }, changes))
+    Ok((Position { fold, batches, tally }, changes))
 }
 
 fn read_table(
@@ -57,7 +54,7 @@ fn read_table(
     Ok(())
 }
 
-/// Appends the batches since the last fold; how many there are.
+/// Appends the batches since the last fold that an older version has left; how many there are.
 pub(super) fn batches(connection: &Connection, fold: u64, changes: &mut Vec<u8>) -> Result<u64, Trouble> {
     let mut statement = connection.prepare_cached("SELECT seq, changes, crc FROM batch ORDER BY seq")?;
     let mut rows = statement.query([])?;
@@ -76,7 +73,7 @@ pub(super) fn batches(connection: &Connection, fold: u64, changes: &mut Vec<u8>)
 }
 
 /// A batch's checksum. Its place is part of it: a batch of an earlier fold must not come again.
-pub(super) fn crc(fold: u64, seq: u64, batch: &[u8]) -> u32 {
+fn crc(fold: u64, seq: u64, batch: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&fold.to_le_bytes());
     hasher.update(&seq.to_le_bytes());

@@ -10,7 +10,8 @@ const APPLICATION: i64 = 0x5067_6e64;
 /// What makes a file of the version before into one of the next: the first is version 1.
 ///
 /// A step that was released is never edited; a new one is added.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema-2.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// Looks whose file this is, and changes nothing.
 pub(super) fn check(connection: &Connection, migrations: &[&str]) -> Result<(), Trouble> {
@@ -32,6 +33,14 @@ pub(super) fn check(connection: &Connection, migrations: &[&str]) -> Result<(), 
         return Err(Trouble::Newer { version, known: migrations.len() });
     }
     Ok(())
+}
+
+/// The first version whose batches are in a file of their own.
+const WITH_BATCHES: i64 = 3;
+
+/// Whether this file is of a version that keeps its batches beside it.
+pub(super) fn may_have_batches(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(header(connection, "user_version")? >= WITH_BATCHES)
 }
 
 /// Brings the file to the newest version, one step and one transaction after the other.

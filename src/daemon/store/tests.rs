@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::ledger::beside;
 use super::writer::Failure;
 use super::*;
 use crate::hub::{Change, Content, Spot};
@@ -44,7 +43,7 @@ fn holding(changes: &[Change<'_>]) -> TempDir {
 }
 
 /// Real files, in memory where the system has room for that: hundreds of them are made, and none is to last.
-fn quick_directory() -> TempDir {
+pub(super) fn quick_directory() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
@@ -182,7 +181,7 @@ fn every_table_is_read_by_plain_sql() {
         ),
         ("SELECT pattern FROM watch", &["room/*", "*"]),
         ("SELECT code || ' ' || address || ' ' || port FROM place", &["carl 192.168.1.17:9 10125"]),
-        ("SELECT version || ' ' || fold || ' ' || row_count FROM file", &["2 1 14"]),
+        ("SELECT version || ' ' || fold || ' ' || row_count FROM file", &["3 1 14"]),
         ("SELECT 'none' WHERE NOT EXISTS (SELECT * FROM batch)", &["none"]),
     ];
     for (sql, rows) in expected {
@@ -241,13 +240,14 @@ fn an_empty_file_with_a_log_is_told_and_both_are_kept() {
     let mut store = open(directory.path()).unwrap().store;
     store.ledger.commit(&batch(&[value("a", b"1")])).unwrap();
     drop(store);
-    let log = fs::read(beside(&file, "-wal")).unwrap();
+    let batches = fs::read(beside(&file, BATCHES)).unwrap();
     fs::write(&file, "").unwrap();
     let opened = open(directory.path()).unwrap();
     assert!(opened.state.is_empty());
-    let kept = opened.rolled_back.unwrap();
-    assert_eq!((kept.path, kept.why.as_str()), (beside(&file, ".bad"), "it is empty, and its log is not"));
-    assert_eq!(fs::read(beside(&file, ".bad-wal")).unwrap(), log);
+    let kept = opened.set_aside.unwrap();
+    let why = "it is older than its batches";
+    assert_eq!((kept.path, kept.why.as_str()), (beside(&file, ".bad"), why));
+    assert_eq!(fs::read(beside(&file, ".bad-batches")).unwrap(), batches);
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn rows_that_were_changed_removed_or_added_by_others_are_found() {
         "INSERT INTO reply SELECT session, slot + 1, number, line, outcome, crc FROM reply",
         "UPDATE letter SET sender = 'x'",
         "DROP TABLE delivery",
-        "UPDATE file SET version = 3",
+        "UPDATE file SET version = 4",
         "PRAGMA application_id = 5",
         "INSERT INTO batch VALUES (1, x'00', 5)",
     ];
@@ -286,16 +286,23 @@ async fn on_a_full_disk_nothing_of_a_batch_is_kept_and_later_ones_are() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = open(directory.path()).unwrap().store;
     store.ledger.commit(&batch(&[value("before", b"1")])).unwrap();
-    let pages: i64 = store.ledger.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-    store.ledger.connection.pragma_update(None, "max_page_count", pages + 2).unwrap();
+    // A device that has no room, ever.
+    let full = OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
+    let real = store.ledger.batches.file.replace(full);
+    let too_much = batch(&[value("too", b"much"), value("big", &[b'x'; 10_000])]);
+    assert!(store.ledger.commit(&too_much).unwrap_err().is_disk_full());
+    store.ledger.batches.file = real;
+    store.ledger.commit(&batch(&[value("after", b"2")])).unwrap();
+    drop(store);
+    let Opened { mut store, state, .. } = open(directory.path()).unwrap();
+    assert_eq!(Model::of(&state), Model::of(&batch(&[value("before", b"1"), value("after", b"2")])));
+
+    store.ledger.batches.file = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
     let (writer, mut done) = store.start().unwrap();
-    writer.commit(batch(&[value("too", b"much"), value("big", &[b'x'; 10_000])])).unwrap();
-    assert_eq!(done.recv().await.unwrap().result, Err(Failure::DiskFull));
-    writer.commit(batch(&[value("after", b"2")])).unwrap();
-    assert_eq!(done.recv().await.unwrap().result, Ok(()));
-    writer.close();
-    let held = Model::of(&open(directory.path()).unwrap().state);
-    assert_eq!(held, Model::of(&batch(&[value("before", b"1"), value("after", b"2")])));
+    for _ in 0..2 {
+        writer.commit(too_much.clone()).unwrap();
+        assert_eq!(done.recv().await.unwrap().result, Err(Failure::DiskFull));
+    }
 }
 
 #[test]
@@ -316,15 +323,21 @@ fn a_fold_that_fails_changes_nothing_and_succeeds_later() {
     assert_eq!(Model::of(&open(directory.path()).unwrap().state), Model::of(&kept));
 }
 
+/// Batches can only be read from here on, as far as the open file goes.
+fn forbid_writing(store: &mut Store, directory: &Path) {
+    store.ledger.batches.file = Some(File::open(beside(&directory.join(FILE), BATCHES)).unwrap());
+}
+
 #[tokio::test]
 async fn after_an_error_of_the_system_the_file_is_opened_anew() {
     let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path()).unwrap().store;
-    store.ledger.connection.pragma_update(None, "query_only", true).unwrap();
+    let mut store = open(directory.path()).unwrap().store;
+    store.ledger.commit(&batch(&[value("a", b"0")])).unwrap();
+    forbid_writing(&mut store, directory.path());
     let (writer, mut done) = store.start().unwrap();
     writer.commit(batch(&[value("a", b"1")])).unwrap();
     let failed = done.recv().await.unwrap().result;
-    assert!(matches!(&failed, Err(Failure::Failed(why)) if why.contains("readonly")), "{failed:?}");
+    assert!(matches!(&failed, Err(Failure::Failed(why)) if why.contains("its batches: ")), "{failed:?}");
     writer.commit(batch(&[value("a", b"2")])).unwrap();
     assert_eq!(done.recv().await.unwrap().result, Ok(()));
     writer.close();
@@ -336,9 +349,9 @@ async fn a_file_that_vanished_is_not_taken_for_a_new_one() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = open(directory.path()).unwrap().store;
     store.ledger.commit(&batch(&[value("a", b"1")])).unwrap();
-    store.ledger.connection.pragma_update(None, "query_only", true).unwrap();
+    forbid_writing(&mut store, directory.path());
     let (writer, mut done) = store.start().unwrap();
-    for part in ["", "-wal", "-shm"] {
+    for part in ["", "-wal", "-shm", BATCHES] {
         fs::remove_file(beside(&directory.path().join(FILE), part)).unwrap();
     }
     for _ in 0..3 {

@@ -1,5 +1,7 @@
 //! What can be wrong with a state file.
 
+use std::io;
+
 use rusqlite::{ErrorCode, ffi};
 
 use crate::hub::Damage;
@@ -21,6 +23,9 @@ pub(super) enum Trouble {
     /// The system would not let us read or write it.
     #[error("{0}")]
     Failed(rusqlite::Error),
+    /// Nor the file of its batches.
+    #[error("its batches: {0}")]
+    Batches(#[from] io::Error),
 }
 
 impl Trouble {
@@ -28,6 +33,9 @@ impl Trouble {
     pub(super) fn is_disk_full(&self) -> bool {
         match self {
             Self::Failed(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            Self::Batches(error) => {
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
             Self::Damaged(_) | Self::Newer { .. } => false,
         }
     }

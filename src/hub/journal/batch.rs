@@ -38,11 +38,16 @@ pub(super) struct Batch {
 impl Batch {
     /// Lets go what was held.
     pub(super) fn release(&mut self, out: &mut Actions) {
-        let base = out.bytes.len();
-        out.bytes.extend_from_slice(&self.bytes);
-        for mut action in self.list.drain(..) {
-            action.shift(|at| at + base);
-            out.list.push(action);
+        if out.list.is_empty() && out.bytes.is_empty() {
+            core::mem::swap(&mut out.list, &mut self.list);
+            core::mem::swap(&mut out.bytes, &mut self.bytes);
+        } else {
+            let base = out.bytes.len();
+            out.bytes.extend_from_slice(&self.bytes);
+            for mut action in self.list.drain(..) {
+                action.shift(|at| at + base);
+                out.list.push(action);
+            }
         }
         self.clear();
     }

@@ -1,0 +1,2 @@
+-- From this version on the table batch stays empty: what was committed since the last fold is in a file beside this one, whose
+-- name ends in -batches.
