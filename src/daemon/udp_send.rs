@@ -18,6 +18,9 @@ use crate::limits::KEPT_ACTIONS;
 /// Replies of one length to one peer leave as one segmented send, if each fits an IPv6 minimum packet.
 const SEGMENT_BYTES: usize = 1232;
 
+/// What one segmented send may hold: as much as a datagram of IPv4. (Its segments are at most [`BATCH`], which all kernels take.)
+const SEGMENTED_BYTES: usize = 65_507;
+
 /// A kernel that has refused to segment so often in a row is asked no more.
 const MAX_REFUSALS: u8 = 16;
 
@@ -27,6 +30,8 @@ struct Outgoing {
     to: SocketAddr,
     via: Via,
     range: Range<usize>,
+    /// How many came before it.
+    number: usize,
 }
 
 impl Outgoing {
@@ -78,7 +83,8 @@ impl Sender {
     /// Adds a datagram, whose bytes are given to [`Self::send`].
     pub(super) fn add(&mut self, to: SocketAddr, via: Via, range: Range<usize>) {
         if !self.neighbours.is_silent(to.ip()) {
-            self.pending.push(Outgoing { to, via, range });
+            let number = self.pending.len();
+            self.pending.push(Outgoing { to, via, range, number });
         }
     }
 
@@ -86,7 +92,7 @@ impl Sender {
     pub(super) fn send(&mut self, bytes: &[u8], route: impl Fn(&SocketAddr, &Via) -> Option<Route>) {
         let mut pending = std::mem::take(&mut self.pending);
         for chunk in pending.chunks_mut(BATCH) {
-            chunk.sort_by_key(|a| (a.via.socket, a.via.local, a.to));
+            chunk.sort_unstable_by_key(|a| (a.via.socket, a.via.local, a.to, a.number));
             let mut rest: &[Outgoing] = chunk;
             while let Some(first) = rest.first() {
                 let (group, others) = rest.split_at(self.group_length(rest));
@@ -124,8 +130,12 @@ impl Sender {
     fn run_length(&self, rest: &[Outgoing]) -> usize {
         match rest {
             [first, second, ..] if self.refusals < MAX_REFUSALS && first.joins(second) => {
-                let fits = (1..=SEGMENT_BYTES).contains(&first.range.len());
-                if fits { rest.iter().take_while(|other| first.joins(other)).count() } else { 1 }
+                let length = first.range.len();
+                if !(1..=SEGMENT_BYTES).contains(&length) {
+                    return 1;
+                }
+                let most = SEGMENTED_BYTES / length;
+                rest.iter().take(most).take_while(|other| first.joins(other)).count()
             }
             _ => 1,
         }
@@ -257,6 +267,26 @@ fn source(local: Option<IpAddr>, via: &Via) -> Option<Source> {
         IpAddr::V6(v6) => {
             let ipi6_addr = in6_addr { s6_addr: v6.octets() };
             Some(Source::V6(in6_pktinfo { ipi6_addr, ipi6_ifindex: via.interface }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segmented_send_holds_no_more_than_a_datagram_may() {
+        let sender = Sender::default();
+        let (to, via) =
+            ("127.0.0.1:5000".parse().unwrap(), Via { socket: 0, port: 1, local: None, interface: 0 });
+        for (length, most) in
+            [(1, BATCH), (1023, BATCH), (1024, 63), (SEGMENT_BYTES, 53), (SEGMENT_BYTES + 1, BATCH)]
+        {
+            let pending: Vec<_> =
+                (0..BATCH).map(|number| Outgoing { to, via, range: 0..length, number }).collect();
+            assert_eq!(sender.group_length(&pending), most, "{length}");
+            assert_eq!(sender.run_length(&pending) > 1, length <= SEGMENT_BYTES, "{length}");
         }
     }
 }
