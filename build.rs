@@ -1,0 +1,14 @@
+//! What the linker does with the programs that are installed.
+
+use std::env;
+
+/// Leaves out what nobody would read.
+const SCRIPT: &str = "packaging/no-unwinding.ld";
+
+fn main() {
+    println!("cargo::rerun-if-changed={SCRIPT}");
+    let is = |variable, value| env::var_os(variable).is_some_and(|found| found == value);
+    if is("PROFILE", "release") && is("CARGO_CFG_TARGET_OS", "linux") {
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}/{SCRIPT}", env!("CARGO_MANIFEST_DIR"));
+    }
+}
