@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::finding::{Finding, Findings, Source, quoted};
+use super::finding::{self, Finding, Findings, Source, quoted};
 
 /// A value and where it stands.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
@@ -81,8 +81,7 @@ impl Reading {
 
     /// All that was wrong, or `None`. Files keep the order in which they were read.
     pub(super) fn findings(mut self, files: &[(&str, &str)]) -> Option<Findings> {
-        let rank = |file: &str| files.iter().position(|(name, _)| *name == file);
-        self.findings.sort_by_key(|finding| (rank(&finding.file), finding.line, finding.column));
+        finding::sort(&mut self.findings, files);
         Findings::new(self.findings)
     }
 }
