@@ -47,16 +47,16 @@ impl Reading {
     pub(super) fn file(&mut self, name: &str, text: &str, read: impl FnOnce(&mut File<'_>)) {
         let source = Source::new(name, text);
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut broken: Vec<_> = errors
+        let broken: Vec<_> = errors
             .iter()
             .map(|error| (error.span().unwrap_or(text.len()..text.len()), error.message()))
             .collect();
-        broken.sort_by_key(|(span, _)| span.start);
         self.is_broken |= !broken.is_empty();
 
         let syntax =
             broken.iter().map(|(span, message)| source.finding(span, format!("not valid TOML: {message}")));
         let mut findings: Vec<Finding> = syntax.collect();
+        finding::sort(&mut findings, &[]);
         // One slip can confuse all that follows it on its line.
         findings.dedup_by_key(|finding| finding.line);
 
