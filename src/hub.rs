@@ -243,6 +243,7 @@ impl Hub {
         self.wake_journal();
     }
 
+    #[inline]
     fn wake_journal(&mut self) {
         let wakes = self.journal.wakes();
         self.timers.reset(&mut self.journal.due, wakes, timers::Due::Save);

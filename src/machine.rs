@@ -1,11 +1,10 @@
 //! What /proc tells of this machine, for both programs: who holds a port is the one thing that a user wants to
 //! know when it is taken.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+pub(crate) mod proc;
 
-use procfs::net;
-use procfs::process::{FDTarget, Process, all_processes};
+use std::fmt;
+use std::net::IpAddr;
 
 /// From here on Linux picks ports itself.
 const PICKED_PORTS: u16 = 32_768;
@@ -17,6 +16,16 @@ pub(crate) enum Kind {
     Udp,
     /// Connections.
     Tcp,
+}
+
+impl Kind {
+    /// All sockets of this kind.
+    fn sockets(self) -> Vec<proc::Socket> {
+        proc::sockets(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        })
+    }
 }
 
 impl fmt::Display for Kind {
@@ -54,65 +63,39 @@ pub(crate) enum Held {
 
 /// Finds out who holds a port, at whatever address.
 pub(crate) fn held(kind: Kind, port: u16) -> Held {
-    let inodes: Vec<u64> = match kind {
-        Kind::Udp => {
-            let entries = [net::udp(), net::udp6()].into_iter().flatten().flatten();
-            entries.filter(|entry| holds(entry.local_address, port)).map(|entry| entry.inode).collect()
-        }
-        Kind::Tcp => {
-            let entries = [net::tcp(), net::tcp6()].into_iter().flatten().flatten();
-            let listening = entries.filter(|entry| entry.state == net::TcpState::Listen);
-            listening.filter(|entry| holds(entry.local_address, port)).map(|entry| entry.inode).collect()
-        }
-    };
-    if inodes.is_empty() {
+    let mut sockets = kind.sockets();
+    sockets.retain(|socket| socket.local.port() == port && (kind == Kind::Udp || socket.listens));
+    if sockets.is_empty() {
         return Held::ByNobody;
     }
-    let all = all_processes().into_iter().flatten().flatten();
-    let holders: Vec<Holder> = all.filter_map(|process| holder(&process, &inodes)).collect();
+    let is_one = |inode| sockets.iter().any(|socket| socket.inode == inode);
+    let holders: Vec<Holder> = proc::processes()
+        .filter(|&pid| proc::inodes(pid).any(is_one))
+        .filter_map(|pid| Some(Holder { name: proc::name(pid)?, pid }))
+        .collect();
     if holders.is_empty() { Held::BySomebody } else { Held::By(holders) }
 }
 
 /// The addresses of this machine where somebody hears datagrams to a port.
 pub(crate) fn bound(port: u16) -> Vec<IpAddr> {
-    let entries = [net::udp(), net::udp6()].into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.local_address)
-        .filter(|&local| holds(local, port))
-        .map(|local| local.ip())
-        .collect()
+    let sockets = Kind::Udp.sockets().into_iter();
+    sockets.map(|socket| socket.local).filter(|local| local.port() == port).map(|local| local.ip()).collect()
 }
 
 /// The ports on which a process accepts connections, or, if there are none, hears datagrams that it need not have
 /// asked for. Empty where only root may look.
 pub(crate) fn ports(pid: i32) -> Vec<u16> {
-    let targets = Process::new(pid).and_then(|process| process.fd());
-    let inode = |target| if let FDTarget::Socket(inode) = target { Some(inode) } else { None };
-    let inodes: Vec<u64> =
-        targets.into_iter().flatten().flatten().filter_map(|fd| inode(fd.target)).collect();
-    let tcp = [net::tcp(), net::tcp6()].into_iter().flatten().flatten();
-    let tcp = tcp.filter(|entry| entry.state == net::TcpState::Listen && inodes.contains(&entry.inode));
-    let mut ports: Vec<u16> = tcp.map(|entry| entry.local_address.port()).collect();
+    let inodes: Vec<u64> = proc::inodes(pid).collect();
+    let own = |kind: Kind| kind.sockets().into_iter().filter(|socket| inodes.contains(&socket.inode));
+    let mut ports: Vec<u16> =
+        own(Kind::Tcp).filter(|socket| socket.listens).map(|socket| socket.local.port()).collect();
     if ports.is_empty() {
-        let udp = [net::udp(), net::udp6()].into_iter().flatten().flatten();
-        let udp = udp.filter(|entry| inodes.contains(&entry.inode));
         // The others are those that the system picks for who only sends.
-        ports.extend(udp.map(|entry| entry.local_address.port()).filter(|&port| port < PICKED_PORTS));
+        ports.extend(own(Kind::Udp).map(|socket| socket.local.port()).filter(|&port| port < PICKED_PORTS));
     }
     ports.sort_unstable();
     ports.dedup();
     ports
-}
-
-fn holder(process: &Process, inodes: &[u64]) -> Option<Holder> {
-    let holds = |target: &FDTarget| matches!(target, FDTarget::Socket(inode) if inodes.contains(inode));
-    let held = process.fd().ok()?.flatten().any(|fd| holds(&fd.target));
-    let name = process.stat().ok()?.comm;
-    held.then_some(Holder { name, pid: process.pid() })
-}
-
-fn holds(local: SocketAddr, port: u16) -> bool {
-    local.port() == port
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! Ctrl+C, for the commands that have something to finish before they end; and the end of commands they run.
 
+use std::fs;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use procfs::process::Process;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
 use super::exit::Failure;
+use crate::machine::proc;
 
 /// Becomes readable when the person in front, or the system, asks the program to end.
 #[derive(Debug)]
@@ -72,6 +73,7 @@ impl AsFd for Interrupt {
 
 /// Whether whoever started this program wants it to outlive its terminal, as nohup does.
 fn is_hangup_ignored() -> bool {
-    let ignored = Process::myself().and_then(|process| process.status()).map(|status| status.sigign);
-    ignored.is_ok_and(|ignored| ignored & 1 << (SIGHUP - 1) != 0)
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = proc::figure(&status, "SigIgn").and_then(|mask| u64::from_str_radix(mask, 16).ok());
+    ignored.is_some_and(|ignored| ignored & 1 << (SIGHUP - 1) != 0)
 }

@@ -26,6 +26,12 @@ impl fmt::Display for Finding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Findings(Vec<Finding>);
 
+/// Puts findings in the order of the files as they are listed, and of their places there.
+pub(super) fn sort(findings: &mut [Finding], files: &[(&str, &str)]) {
+    let rank = |file: &str| files.iter().position(|(name, _)| *name == file);
+    findings.sort_by_key(|finding| (rank(&finding.file), finding.line, finding.column));
+}
+
 impl Findings {
     /// `None` if nothing is wrong.
     pub(super) fn new(findings: Vec<Finding>) -> Option<Self> {

@@ -5,7 +5,7 @@ use core::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::finding::{Finding, Findings, Source};
+use super::finding::{self, Finding, Findings, Source};
 use super::ranges::{ALLOWED, KEYS, SECRET_DIGITS};
 use super::section::meant;
 use crate::hub::{Allowed, CodeKey, Keys, Secret};
@@ -35,7 +35,7 @@ pub fn parse_keys(toml: &str, file_name: &str) -> Result<Keys, Findings> {
     if errors.is_empty() {
         reading.root(root.get_ref(), &mut keys);
     }
-    reading.findings.sort_by_key(|finding| (finding.line, finding.column));
+    finding::sort(&mut reading.findings, &[]);
     reading.findings.dedup();
     Findings::new(reading.findings).map_or(Ok(keys), Err)
 }

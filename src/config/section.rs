@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::finding::{Finding, Findings, Source, quoted};
+use super::finding::{self, Finding, Findings, Source, quoted};
 
 /// A value and where it stands.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
@@ -47,16 +47,16 @@ impl Reading {
     pub(super) fn file(&mut self, name: &str, text: &str, read: impl FnOnce(&mut File<'_>)) {
         let source = Source::new(name, text);
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut broken: Vec<_> = errors
+        let broken: Vec<_> = errors
             .iter()
             .map(|error| (error.span().unwrap_or(text.len()..text.len()), error.message()))
             .collect();
-        broken.sort_by_key(|(span, _)| span.start);
         self.is_broken |= !broken.is_empty();
 
         let syntax =
             broken.iter().map(|(span, message)| source.finding(span, format!("not valid TOML: {message}")));
         let mut findings: Vec<Finding> = syntax.collect();
+        finding::sort(&mut findings, &[]);
         // One slip can confuse all that follows it on its line.
         findings.dedup_by_key(|finding| finding.line);
 
@@ -81,8 +81,7 @@ impl Reading {
 
     /// All that was wrong, or `None`. Files keep the order in which they were read.
     pub(super) fn findings(mut self, files: &[(&str, &str)]) -> Option<Findings> {
-        let rank = |file: &str| files.iter().position(|(name, _)| *name == file);
-        self.findings.sort_by_key(|finding| (rank(&finding.file), finding.line, finding.column));
+        finding::sort(&mut self.findings, files);
         Findings::new(self.findings)
     }
 }
@@ -151,7 +150,7 @@ pub(super) struct Section<'s, 'a> {
     keys: Vec<&'static str>,
 }
 
-impl Section<'_, '_> {
+impl<'a> Section<'_, 'a> {
     /// Reads a setting; it keeps what it was if it is absent or wrong.
     pub(super) fn set<T>(
         &mut self,
@@ -159,11 +158,8 @@ impl Section<'_, '_> {
         setting: &mut T,
         read: impl FnOnce(&Value<'_>, &mut Faults) -> Option<T>,
     ) {
-        self.keys.push(key);
-        let Some((at, value)) = self.table.and_then(|table| table.get_key_value(key)) else { return };
-        let name = self.name;
+        let Some((value, mut usable)) = self.find(key) else { return };
         let mut faults = Faults::default();
-        let mut usable = !self.file.is_broken_at(&at.span()) && !self.file.is_broken_at(&value.span());
         if usable {
             let new = read(value, &mut faults);
             usable = new.is_some() && faults.0.is_empty();
@@ -171,13 +167,27 @@ impl Section<'_, '_> {
                 *setting = new;
             }
         }
+        self.note(key, value, faults, usable);
+    }
+
+    /// The value of a setting, and whether it is more than a guess, as where the file is not TOML.
+    fn find(&mut self, key: &'static str) -> Option<(&'a Value<'a>, bool)> {
+        self.keys.push(key);
+        let (at, value) = self.table?.get_key_value(key)?;
+        let is_broken = self.file.is_broken_at(&at.span()) || self.file.is_broken_at(&value.span());
+        Some((value, !is_broken))
+    }
+
+    /// Remembers where a setting was set, and what is wrong with it.
+    fn note(&mut self, key: &'static str, value: &Value<'_>, faults: Faults, usable: bool) {
+        let (file, name) = (&mut *self.file, self.name);
         let findings = faults
             .0
             .into_iter()
-            .map(|(span, message)| self.file.source.finding(&span, format!("`{name}.{key}` {message}")));
-        self.file.findings.extend(findings);
-        let place = self.file.source.finding(&value.span(), String::new());
-        self.file.reading.places.insert((name, key), (place, usable));
+            .map(|(span, message)| file.source.finding(&span, format!("`{name}.{key}` {message}")));
+        file.findings.extend(findings);
+        let place = file.source.finding(&value.span(), String::new());
+        file.reading.places.insert((name, key), (place, usable));
     }
 
     fn finish(self) {

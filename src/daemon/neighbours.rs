@@ -3,11 +3,9 @@
 //! would keep everybody else waiting. While that is so nothing is sent to them.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
-
-use procfs::FromRead;
-use procfs::net::{ARPEntry, ARPFlags, ArpEntries};
 
 use crate::moment::Moment;
 
@@ -16,6 +14,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What the kernel knows of the hosts around. Of IPv6 it tells nothing in a file.
 const FILE: &str = "/proc/self/net/arp";
+
+/// The flags of those whose hardware address is known: it was told, or somebody has set it.
+const ANSWERED: u32 = 0x2 | 0x4;
 
 /// Those who do not answer, while that matters.
 #[derive(Default)]
@@ -52,8 +53,7 @@ impl Neighbours {
         }
         (self.next_look, self.is_stuck) = (Some(now + LOOK_EVERY), false);
         let before = self.silent.len();
-        self.silent =
-            ArpEntries::from_file(FILE).map(|ArpEntries(entries)| silent(&entries)).unwrap_or_default();
+        self.silent = silent(&fs::read_to_string(FILE).unwrap_or_default());
         if self.silent.len() != before {
             tracing::debug!("{} hosts do not say where they are: nothing is sent to them", self.silent.len());
         }
@@ -61,19 +61,25 @@ impl Neighbours {
 }
 
 /// Those that have been asked and have not answered. (An address may be there once for each interface.)
-fn silent(entries: &[ARPEntry]) -> BTreeSet<Ipv4Addr> {
-    let answered = |entry: &&ARPEntry| entry.flags.intersects(ARPFlags::COM | ARPFlags::PERM);
-    let mut silent: BTreeSet<Ipv4Addr> = entries.iter().map(|entry| entry.ip_address).collect();
-    for entry in entries.iter().filter(answered) {
-        silent.remove(&entry.ip_address);
+fn silent(table: &str) -> BTreeSet<Ipv4Addr> {
+    let entries = || table.lines().filter_map(entry);
+    let mut silent: BTreeSet<Ipv4Addr> = entries().map(|(address, _)| address).collect();
+    for (address, _) in entries().filter(|(_, flags)| flags & ANSWERED != 0) {
+        silent.remove(&address);
     }
     silent
 }
 
+/// The address and the flags of one line; `None` for the one above all others.
+fn entry(line: &str) -> Option<(Ipv4Addr, u32)> {
+    let mut words = line.split_whitespace();
+    let address = words.next()?.parse().ok()?;
+    let flags = u32::from_str_radix(words.nth(1)?.strip_prefix("0x")?, 16).ok()?;
+    Some((address, flags))
+}
+
 #[cfg(test)]
 mod tests {
-    use procfs::FromBufRead;
-
     use super::*;
 
     #[test]
@@ -82,8 +88,7 @@ mod tests {
                      10.99.0.4        0x1         0x2         9e:0c:aa:b3:5a:51     *        eth0\n\
                      10.99.0.77       0x1         0x0         00:00:00:00:00:00     *        eth0\n\
                      10.99.0.4        0x1         0x0         00:00:00:00:00:00     *        eth1\n";
-        let ArpEntries(entries) = ArpEntries::from_buf_read(table.as_bytes()).unwrap();
-        assert_eq!(silent(&entries), BTreeSet::from(["10.99.0.77".parse().unwrap()]));
+        assert_eq!(silent(table), BTreeSet::from(["10.99.0.77".parse().unwrap()]));
     }
 
     #[test]

@@ -127,6 +127,7 @@ impl Sender {
     }
 
     /// How many from the front could be one segmented send.
+    #[inline]
     fn run_length(&self, rest: &[Outgoing]) -> usize {
         match rest {
             [first, second, ..] if self.refusals < MAX_REFUSALS && first.joins(second) => {

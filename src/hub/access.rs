@@ -186,16 +186,19 @@ impl Access {
 
 impl Hub {
     /// Whom what this asker has is counted for.
+    #[inline]
     pub(super) fn source(&self, asker: &super::Asker) -> IpAddr {
         self.settings.source(asker.address())
     }
 
     /// Counts what is to be sent to a UDP address; `false` if it must not leave.
+    #[inline]
     pub(super) fn may_send(&mut self, now: Moment, to: SocketAddr, bytes: usize) -> bool {
         Self::may_send_with(&self.settings, &mut self.access, now, to, bytes)
     }
 
     /// The same, where another part of the hub is at work.
+    #[inline]
     pub(super) fn may_send_with(
         settings: &Settings,
         access: &mut Access,

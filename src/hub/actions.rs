@@ -213,6 +213,7 @@ impl Actions {
     }
 
     /// Puts the reply into its place.
+    #[inline]
     pub(super) fn fill(&mut self, place: usize, target: Target, bytes: &[u8]) -> Range<usize> {
         let range = self.append(bytes);
         if let Some(action) = self.list.get_mut(place) {
@@ -233,6 +234,7 @@ impl Actions {
         self.list.push(Action::Broadcast { range, shout });
     }
 
+    #[inline]
     fn append(&mut self, bytes: &[u8]) -> Range<usize> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);

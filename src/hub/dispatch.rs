@@ -164,6 +164,7 @@ impl Hub {
     }
 
     /// Keeps the memory of replies that have been handed on, up to a bound.
+    #[inline]
     pub(super) fn recycle(&mut self, mut replies: Vec<u8>) {
         empty(&mut replies, KEPT_BYTES);
         self.replies = replies;

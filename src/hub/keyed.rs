@@ -58,6 +58,7 @@ impl Hub {
     }
 
     /// The place of a peer, if no key is needed to act there.
+    #[inline]
     pub(super) fn open_place(&self, peer: Peer) -> Option<Slot> {
         let place = self.clients.at(peer)?;
         self.clients.get(place).is_some_and(|client| client.session.is_none()).then_some(place)

@@ -124,6 +124,7 @@ impl Settings {
     /// Whom an address is counted for, where each has a share: the address itself, or outside the local networks, where
     /// one customer has a whole network of IPv6, that network.
     #[must_use]
+    #[inline]
     pub fn source(&self, address: IpAddr) -> IpAddr {
         match address {
             IpAddr::V6(v6) if v6.to_ipv4_mapped().is_none() && !self.is_local(address) => {

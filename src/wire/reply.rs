@@ -135,6 +135,7 @@ pub struct Reply {
 impl Reply {
     /// Begins a reply at the end of `out`; the body may be appended to `out` right after.
     #[must_use]
+    #[inline]
     pub fn begin(out: &mut Vec<u8>, tag: Option<&Tag<'_>>) -> Self {
         let start = out.len();
         if let Some(tag) = tag {

@@ -314,6 +314,7 @@ struct Args<'a>(&'a [u8]);
 
 impl<'a> Args<'a> {
     /// The next word, or `None` at the end of the line.
+    #[inline]
     fn word(&mut self) -> Option<&'a [u8]> {
         let rest = self.0.trim_ascii_start_spaces();
         let (word, rest) = rest.split_at(find(b' ', rest).unwrap_or(rest.len()));

@@ -1,5 +1,6 @@
 //! `bench --joined`: many clients that hold a place while the load runs, and what each costs the hub.
 
+use std::fs;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::super::link::connected_udp;
 use super::super::output::{Output, sanitised};
 use super::super::settings::Settings;
 use super::Peer;
+use crate::machine::proc;
 use crate::moment::Moment;
 
 /// Clients that join at the same time: few enough for any socket buffer.
@@ -178,9 +180,10 @@ fn raise_file_limit(clients: u32) -> Result<(), Failure> {
 
 /// The memory of a process that is in use, in bytes.
 fn resident_bytes(pid: i32) -> Result<u64, Failure> {
-    let status = procfs::process::Process::new(pid).and_then(|process| process.status());
-    let memory = status.map_err(|error| Failure::new(Exit::Usage, format!("--pid {pid}: {error}")))?.vmrss;
-    memory
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))
+        .map_err(|error| Failure::new(Exit::Usage, format!("--pid {pid}: {error}")))?;
+    proc::figure(&status, "VmRSS")
+        .and_then(|kibibytes| kibibytes.parse::<u64>().ok())
         .map(|kibibytes| kibibytes * 1024)
         .ok_or_else(|| Failure::new(Exit::Usage, format!("--pid {pid}: that process tells no memory")))
 }

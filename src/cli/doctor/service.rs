@@ -2,11 +2,10 @@
 
 use std::fs;
 
-use procfs::process::all_processes;
-
 use super::finding::{Finding, Report};
 use super::tool::{Ran, run};
 use crate::cli::exit::Failure;
+use crate::machine::proc;
 
 const CHECK: &str = "service";
 
@@ -94,9 +93,8 @@ fn judge(unit: Option<&Unit>, processes: &[i32]) -> (Finding, bool) {
 pub(super) fn processes() -> Vec<i32> {
     let network = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
     let own = network("self");
-    let all = all_processes().into_iter().flatten().flatten();
-    all.filter(|process| process.stat().is_ok_and(|stat| stat.comm == "pigeond"))
-        .map(|process| process.pid())
+    proc::processes()
+        .filter(|&pid| proc::name(pid).is_some_and(|name| name == "pigeond"))
         .filter(|pid| network(&pid.to_string()).is_none_or(|network| Some(network) == own))
         .collect()
 }

@@ -179,6 +179,10 @@ fn connect(file: &Path, sync: Sync) -> Result<Connection, Trouble> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     schema::check(&connection, MIGRATIONS)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    if fs::metadata(file).is_ok_and(|metadata| metadata.len() == 0) {
+        // One page makes a file of an empty one: there is nothing to go back to, and the disk is waited for once.
+        connection.query_row("PRAGMA journal_mode = MEMORY", [], |_| Ok(()))?;
+    }
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         let why =

@@ -1,5 +1,6 @@
 //! The thread that writes: it commits what it is handed, and folds when there is time or need.
 
+use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,11 +8,10 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use procfs::FromRead;
-use procfs::process::Io;
 use tokio::sync::mpsc as results;
 
 use super::{Store, Trouble};
+use crate::machine::proc;
 
 /// After so long without a commit the batches are folded: whoever reads the tables then sees everything.
 const QUIET: Duration = Duration::from_secs(5);
@@ -211,7 +211,8 @@ impl Written {
     fn count(&mut self) {
         self.counted = Some(Instant::now());
         self.is_stale = false;
-        let bytes = Io::from_file("/proc/thread-self/io").map_or(0, |io| io.wchar);
-        self.bytes.store(bytes, Ordering::Relaxed);
+        let io = fs::read_to_string("/proc/thread-self/io").unwrap_or_default();
+        let bytes = proc::figure(&io, "wchar").and_then(|bytes| bytes.parse().ok());
+        self.bytes.store(bytes.unwrap_or(0), Ordering::Relaxed);
     }
 }

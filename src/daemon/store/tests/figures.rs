@@ -1,14 +1,13 @@
 //! What the store costs. Not a test: `cargo test --release --lib store::tests::figures -- --ignored --nocapture`
 
+use std::fs;
 use std::net::IpAddr;
 use std::time::Instant;
-
-use procfs::FromRead;
-use procfs::process::Io;
 
 use super::super::ledger::Ledger;
 use crate::config::Sync;
 use crate::hub::Change;
+use crate::machine::proc;
 
 fn batch(number: u64, requests: u64) -> Vec<u8> {
     let mut batch = Vec::new();
@@ -34,7 +33,10 @@ fn commits_a_second_and_bytes_a_commit() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("pigeond.db");
         let (mut ledger, _) = Ledger::open(&file, sync).unwrap();
-        let written = || Io::from_file("/proc/thread-self/io").unwrap().wchar;
+        let written = || {
+            let io = fs::read_to_string("/proc/thread-self/io").unwrap();
+            proc::figure(&io, "wchar").unwrap().parse::<u64>().unwrap()
+        };
         let (before, start) = (written(), Instant::now());
         let (mut folding, mut folds, mut kept) = (0.0, 0_u32, 0);
         for number in 0..commits {
