@@ -13,7 +13,7 @@ mod common;
 
 use std::net::{SocketAddr, UdpSocket};
 
-use common::{Daemon, PATIENCE, ask};
+use common::{Daemon, PATIENCE, ask, uninterrupted};
 
 /// Somebody on the LAN, and the settings that let a hub be heard there.
 fn listener() -> (UdpSocket, String) {
@@ -28,7 +28,7 @@ fn listener() -> (UdpSocket, String) {
 
 fn hear(socket: &UdpSocket) -> (String, SocketAddr) {
     let mut buffer = [0; 2000];
-    let (length, from) = socket.recv_from(&mut buffer).expect("a broadcast");
+    let (length, from) = uninterrupted(|| socket.recv_from(&mut buffer)).expect("a broadcast");
     (String::from_utf8_lossy(&buffer[..length]).into_owned(), from)
 }
 

@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 
-use common::{Daemon, PATIENCE, ask, ask_tcp, receive};
+use common::{Daemon, PATIENCE, ask, ask_tcp, receive, uninterrupted};
 
 fn pigeond() -> assert_cmd::Command {
     let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_pigeond"));
@@ -246,14 +246,14 @@ fn a_reply_leaves_from_the_address_that_was_asked() {
             socket.send_to(request.as_bytes(), asked).unwrap();
         }
         for _ in 0..4 {
-            assert_eq!(socket.recv_from(&mut [0; 100]).unwrap().1, asked);
+            assert_eq!(uninterrupted(|| socket.recv_from(&mut [0; 100])).unwrap().1, asked);
         }
     }
     let v6 = UdpSocket::bind("[::1]:0").unwrap();
     v6.set_read_timeout(Some(PATIENCE)).unwrap();
     v6.send_to(b"GET counter", daemon.at("::1".parse().unwrap())).unwrap();
     let mut reply = [0; 100];
-    let (length, from) = v6.recv_from(&mut reply).unwrap();
+    let (length, from) = uninterrupted(|| v6.recv_from(&mut reply)).unwrap();
     assert_eq!((&reply[..length], from), (&b"6"[..], daemon.at("::1".parse().unwrap())));
 }
 
@@ -312,7 +312,7 @@ fn connections_beyond_the_limit_are_told_and_closed_and_room_is_made_when_one_en
     daemon.tcp().read_to_string(&mut told).unwrap();
     assert!(told.starts_with("ERR full "), "{told}");
     assert_eq!(ask_tcp(&mut first, b"BYE\n", 4), b"bye\n");
-    assert_eq!(first.read(&mut [0; 10]).unwrap(), 0);
+    assert_eq!(uninterrupted(|| first.read(&mut [0; 10])).unwrap(), 0);
     assert_eq!(ask_tcp(&mut daemon.tcp(), b"PING\n", 5), b"pong\n");
 }
 
@@ -356,7 +356,7 @@ fn a_client_that_asks_and_never_reads_is_not_read_from_and_gets_all_in_the_end()
     let mut total = 0;
     let mut buffer = vec![0; 1 << 16];
     while total < REQUESTS * 1006 {
-        total += stream.read(&mut buffer).unwrap();
+        total += uninterrupted(|| stream.read(&mut buffer)).unwrap();
     }
     writer.join().unwrap();
     assert_eq!(total, REQUESTS * 1006);
@@ -401,7 +401,8 @@ fn with_notify_socket(watchdog: Option<&str>) -> (std::process::Child, UnixDatag
 fn wait_for_notice(notify: &UnixDatagram, part: &str) -> String {
     loop {
         let mut buffer = [0; 4096];
-        let length = notify.recv(&mut buffer).unwrap_or_else(|error| panic!("no {part}: {error}"));
+        let received = uninterrupted(|| notify.recv(&mut buffer));
+        let length = received.unwrap_or_else(|error| panic!("no {part}: {error}"));
         let notice = String::from_utf8_lossy(&buffer[..length]).into_owned();
         if notice.contains(part) {
             return notice;

@@ -4,7 +4,7 @@
 
 pub mod relay;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -226,9 +226,19 @@ pub fn ask(socket: &UdpSocket, request: &[u8]) -> Vec<u8> {
 /// The next datagram.
 pub fn receive(socket: &UdpSocket) -> Vec<u8> {
     let mut buffer = vec![0; 65_536];
-    let length = socket.recv(&mut buffer).expect("a reply");
+    let length = uninterrupted(|| socket.recv(&mut buffer)).expect("a reply");
     buffer.truncate(length);
     buffer
+}
+
+/// Calls again as long as a signal comes between: a wait that is bounded in time is not taken up again by the kernel.
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 /// Asks over TCP and returns the reply, whose length is known.
