@@ -24,12 +24,12 @@ PROGRAMS = Path(os.environ.get("PIGEON_BIN", ROOT / "target" / "release"))
 
 # Instructions for one request, at most.
 BOUNDS = {
-    "udp": 6500,
-    "udp, 16 lines": 1700,
-    "udp, tagged": 7700,
-    "tcp": 6500,
-    "tcp, 128 lines": 1500,
-    "message": 7200,
+    "udp": 6100,
+    "udp, 16 lines": 1340,
+    "udp, tagged": 7270,
+    "tcp": 6210,
+    "tcp, 128 lines": 1145,
+    "message": 7165,
 }
 # Rounds of each run; the first fill tables and buffers that stay.
 FEW, MANY = 300, 1300
