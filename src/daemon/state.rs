@@ -48,7 +48,7 @@ fn restored(config: &Config) -> Result<(Hub, Option<Store>, bool), OpenError> {
     if let Some(copy) = opened.rolled_back {
         let (path, why) = (copy.path.display(), copy.why);
         tracing::warn!(
-            "the end of the state's log is damaged: what was saved last is lost; a copy is {path}: {why}"
+            "what was saved last in the state is damaged and lost; a copy of the state is {path}: {why}"
         );
         opened.state.note_set_aside();
     }

@@ -23,8 +23,8 @@ const MAGIC: [u8; 4] = *b"Pgnb";
 const SALT_BYTES: usize = 8;
 const START: usize = MAGIC.len() + SALT_BYTES + 4;
 
-/// In front of each batch: its fold, its number since then, its length, its checksum, and the checksum of all that.
-const HEAD_BYTES: usize = 24;
+/// In front of each batch: what it comes after, its number since then, its length, its checksum, and the checksum of all that.
+const HEAD_BYTES: usize = 28;
 
 /// Heads stand at multiples of this, so that those behind a damage can be looked for.
 const ALIGNMENT: usize = 8;
@@ -32,13 +32,21 @@ const ALIGNMENT: usize = 8;
 /// The file takes room in such steps, in bytes.
 const STEP_BYTES: u64 = 256 * 1024;
 
+/// The tables that batches come after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Base {
+    /// How many folds have made them.
+    pub(super) fold: u64,
+    /// A checksum of what they hold: batches of another file, or of other days of this one, do not go with them.
+    pub(super) tables: u32,
+}
+
 /// The batches since the last fold.
 #[derive(Debug)]
 pub(super) struct Batches {
     path: PathBuf,
     sync: Sync,
-    /// The fold that they come after.
-    fold: u64,
+    base: Base,
     /// How many there are.
     count: u32,
     /// Where the next one goes.
@@ -53,16 +61,16 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// Opens the file, and appends the batches after this fold to the changes; what is wrong with it, if anything is.
+    /// Opens the file, and appends the batches after these tables to the changes; what is wrong with it, if anything is.
     pub(super) fn open(
         path: PathBuf,
         sync: Sync,
-        fold: u64,
+        base: Base,
         changes: &mut Vec<u8>,
     ) -> io::Result<(Self, Option<&'static str>)> {
-        let salt = RandomState::new().hash_one(fold).to_le_bytes();
+        let salt = RandomState::new().hash_one(base.fold).to_le_bytes();
         let none =
-            Self { path, sync, fold, count: 0, end: START, file: None, salt, room: 0, buffer: Vec::new() };
+            Self { path, sync, base, count: 0, end: START, file: None, salt, room: 0, buffer: Vec::new() };
         let mut file = match OpenOptions::new().read(true).write(true).open(&none.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((none, None)),
@@ -81,7 +89,7 @@ impl Batches {
             return Ok((none, Some("the start of its batches is damaged")));
         }
         let (mut count, mut at) = (0, 0);
-        while let Some(batch) = Batch::read(salt, rest, at).filter(|batch| batch.follows(fold, count)) {
+        while let Some(batch) = Batch::read(salt, rest, at).filter(|batch| batch.follows(base, count)) {
             changes.extend_from_slice(batch.changes);
             count = batch.number;
             at = batch.end;
@@ -89,12 +97,12 @@ impl Batches {
         let mut behind = (at..rest.len()).step_by(ALIGNMENT);
         let is_lost = behind.any(|at| {
             // Most of what is there is of an earlier fold, or empty.
-            Batch::place(rest, at).is_some_and(|place| place > (fold, count))
+            Batch::place(rest, at).is_some_and(|place| place > (base.fold, count))
                 && Batch::read(salt, rest, at).is_some()
         });
         let room = bytes.len() as u64;
         let found = Self { count, end: START + at, file: Some(file), salt, room, ..none };
-        Ok((found, is_lost.then_some("its batches are damaged before their end")))
+        Ok((found, is_lost.then_some("its batches are damaged before their end, or are another file's")))
     }
 
     /// How many batches there are.
@@ -112,7 +120,7 @@ impl Batches {
         let length = u32::try_from(changes.len()).map_err(io::Error::other)?;
         let number = self.count.checked_add(1).ok_or(io::ErrorKind::FileTooLarge)?;
         self.buffer.clear();
-        self.buffer.extend_from_slice(&head(self.salt, self.fold, number, length, crc32fast::hash(changes)));
+        self.buffer.extend_from_slice(&head(self.salt, self.base, number, length, crc32fast::hash(changes)));
         self.buffer.extend_from_slice(changes);
         self.buffer.resize(self.buffer.len().next_multiple_of(ALIGNMENT), 0);
         let (at, end) = (self.end as u64, self.end + self.buffer.len());
@@ -154,7 +162,7 @@ impl Batches {
         file.read_exact_at(changes.get_mut(at..).unwrap_or_default(), START as u64)?;
         // They are moved together, over their heads.
         for before in 0..self.count {
-            let batch = Batch::read(self.salt, changes, at).filter(|batch| batch.follows(self.fold, before));
+            let batch = Batch::read(self.salt, changes, at).filter(|batch| batch.follows(self.base, before));
             let Some(batch) = batch else {
                 return Err(Trouble::Damaged("a batch is not what was written".to_owned()));
             };
@@ -166,9 +174,9 @@ impl Batches {
         Ok(())
     }
 
-    /// A fold has taken all batches: the next are those after it.
-    pub(super) fn begin_anew(&mut self, fold: u64) {
-        (self.fold, self.count, self.end) = (fold, 0, START);
+    /// A fold has taken all batches: the next are those after the tables that it has made.
+    pub(super) fn begin_anew(&mut self, base: Base) {
+        (self.base, self.count, self.end) = (base, 0, START);
     }
 
     /// Gives up what is behind the last batch: it must not pass for one that follows those to come.
@@ -215,11 +223,11 @@ fn start(salt: [u8; SALT_BYTES]) -> [u8; START] {
 }
 
 /// What stands in front of a batch.
-fn head(salt: [u8; SALT_BYTES], fold: u64, number: u32, length: u32, crc: u32) -> [u8; HEAD_BYTES] {
+fn head(salt: [u8; SALT_BYTES], base: Base, number: u32, length: u32, crc: u32) -> [u8; HEAD_BYTES] {
     let mut head = [0; HEAD_BYTES];
     let (fields, own_crc) = head.split_at_mut(HEAD_BYTES - 4);
-    let numbers = [number, length, crc];
-    let bytes = fold.to_le_bytes().into_iter().chain(numbers.into_iter().flat_map(u32::to_le_bytes));
+    let numbers = [base.tables, number, length, crc];
+    let bytes = base.fold.to_le_bytes().into_iter().chain(numbers.into_iter().flat_map(u32::to_le_bytes));
     fields.iter_mut().zip(bytes).for_each(|(field, byte)| *field = byte);
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&salt);
@@ -230,7 +238,7 @@ fn head(salt: [u8; SALT_BYTES], fold: u64, number: u32, length: u32, crc: u32) -
 
 /// A batch in the file.
 struct Batch<'a> {
-    fold: u64,
+    base: Base,
     number: u32,
     changes: &'a [u8],
     /// Where the next head would stand.
@@ -241,7 +249,8 @@ impl<'a> Batch<'a> {
     /// The fold and number of the batch whose head stands there, if there is one.
     fn place(bytes: &[u8], at: usize) -> Option<(u64, u32)> {
         let (fold, rest) = bytes.get(at..)?.split_first_chunk()?;
-        Some((u64::from_le_bytes(*fold), u32::from_le_bytes(*rest.first_chunk()?)))
+        let (_, number) = rest.split_first_chunk::<4>()?;
+        Some((u64::from_le_bytes(*fold), u32::from_le_bytes(*number.first_chunk()?)))
     }
 
     /// The batch whose head stands there, if there is one, and if it is whole.
@@ -249,21 +258,21 @@ impl<'a> Batch<'a> {
         let (found, behind) = bytes.get(at..)?.split_first_chunk::<HEAD_BYTES>()?;
         let (fold, fields) = found.split_first_chunk::<8>()?;
         let (fields, _) = fields.as_chunks::<4>();
-        let &[number, length, crc, _] = fields else { return None };
-        let [number, length, crc] = [number, length, crc].map(u32::from_le_bytes);
-        let fold = u64::from_le_bytes(*fold);
-        if *found != head(salt, fold, number, length, crc) {
+        let &[tables, number, length, crc, _] = fields else { return None };
+        let [tables, number, length, crc] = [tables, number, length, crc].map(u32::from_le_bytes);
+        let base = Base { fold: u64::from_le_bytes(*fold), tables };
+        if *found != head(salt, base, number, length, crc) {
             return None;
         }
         let length = usize::try_from(length).ok()?;
         let changes = behind.get(..length)?;
         let end = at + (HEAD_BYTES + length).next_multiple_of(ALIGNMENT);
-        (crc32fast::hash(changes) == crc).then_some(Self { fold, number, changes, end })
+        (crc32fast::hash(changes) == crc).then_some(Self { base, number, changes, end })
     }
 
-    /// Whether it is the next one after so many since this fold.
-    fn follows(&self, fold: u64, count: u32) -> bool {
-        self.fold == fold && self.number.checked_sub(1) == Some(count)
+    /// Whether it is the next one after these tables and so many batches.
+    fn follows(&self, base: Base, count: u32) -> bool {
+        self.base == base && self.number.checked_sub(1) == Some(count)
     }
 }
 
@@ -272,11 +281,15 @@ mod tests {
     use super::super::tests::quick_directory;
     use super::*;
 
+    fn after(fold: u64) -> Base {
+        Base { fold, tables: 5 }
+    }
+
     /// A file in a directory of its own, with these batches since this fold.
     fn holding(fold: u64, batches: &[&[u8]]) -> (tempfile::TempDir, PathBuf) {
         let directory = quick_directory();
         let path = directory.path().join("batches");
-        let (mut file, _) = Batches::open(path.clone(), Sync::Normal, fold, &mut Vec::new()).unwrap();
+        let (mut file, _) = Batches::open(path.clone(), Sync::Normal, after(fold), &mut Vec::new()).unwrap();
         for batch in batches {
             file.append(batch).unwrap();
         }
@@ -285,13 +298,14 @@ mod tests {
 
     fn open(path: &Path, fold: u64) -> (Batches, Vec<u8>, Option<&'static str>) {
         let mut changes = Vec::new();
-        let (batches, damage) = Batches::open(path.to_owned(), Sync::Full, fold, &mut changes).unwrap();
+        let (batches, damage) =
+            Batches::open(path.to_owned(), Sync::Full, after(fold), &mut changes).unwrap();
         (batches, changes, damage)
     }
 
     const BATCHES: [&[u8]; 3] = [b"one", b"and another", b"12345678"];
     /// Where each of them ends.
-    const ENDS: [usize; 3] = [START + 32, START + 32 + 40, START + 32 + 40 + 32];
+    const ENDS: [usize; 3] = [START + 32, START + 32 + 40, START + 32 + 40 + 40];
 
     #[test]
     fn batches_are_there_again_wherever_their_writer_was_killed() {
@@ -333,7 +347,7 @@ mod tests {
             fs::write(&path, &damaged).unwrap();
             let (mut batches, changes, damage) = open(&path, 7);
             let is_padding =
-                (START + 24 + 3..ENDS[0]).contains(&at) || (ENDS[0] + 24 + 11..ENDS[1]).contains(&at);
+                (START + 28 + 3..ENDS[0]).contains(&at) || (ENDS[0] + 28 + 11..ENDS[1]).contains(&at);
             if is_padding {
                 assert_eq!((changes, damage), (BATCHES.concat(), None), "{at}");
                 continue;
@@ -354,7 +368,7 @@ mod tests {
     fn a_fold_begins_the_file_anew_and_what_is_left_of_it_does_not_count() {
         let (_directory, path) = holding(7, &BATCHES);
         let (mut batches, ..) = open(&path, 7);
-        batches.begin_anew(8);
+        batches.begin_anew(after(8));
         assert_eq!(open(&path, 8).1, b"");
         batches.append(b"new").unwrap();
         let (batches, changes, damage) = open(&path, 8);
@@ -374,17 +388,30 @@ mod tests {
     }
 
     #[test]
+    fn batches_of_other_tables_are_not_taken_but_told() {
+        let (_directory, path) = holding(7, &BATCHES);
+        let mut changes = Vec::new();
+        let others = Base { tables: 6, ..after(7) };
+        let (mut batches, damage) = Batches::open(path.clone(), Sync::Full, others, &mut changes).unwrap();
+        assert_eq!((changes.len(), damage.is_some()), (0, true));
+        batches.cut().unwrap();
+        batches.append(b"own").unwrap();
+        let (_, damage) = Batches::open(path, Sync::Full, others, &mut changes).unwrap();
+        assert_eq!((&changes[..], damage), (&b"own"[..], None));
+    }
+
+    #[test]
     fn what_the_file_no_longer_has_is_not_folded() {
         let (_directory, path) = holding(7, &BATCHES);
         let (batches, ..) = open(&path, 7);
-        batches.file.as_ref().unwrap().write_all_at(b"x", ENDS[1] as u64 + 24).unwrap();
+        batches.file.as_ref().unwrap().write_all_at(b"x", ENDS[1] as u64 + 28).unwrap();
         assert!(matches!(batches.read(&mut Vec::new()), Err(Trouble::Damaged(_))));
     }
 
     #[test]
     fn what_a_client_has_kept_passes_for_no_batch() {
         // With a salt that it can only guess.
-        let forged = [&head([0; 8], 7, 2, 4, crc32fast::hash(b"fake"))[..], b"fake"].concat();
+        let forged = [&head([0; 8], after(7), 2, 4, crc32fast::hash(b"fake"))[..], b"fake"].concat();
         let (_directory, path) = holding(7, &[&forged]);
         let mut bytes = fs::read(&path).unwrap();
         bytes[START + 30] ^= 1;
@@ -400,8 +427,8 @@ mod tests {
         let length = || fs::metadata(&path).map_or(0, |file| file.len());
         let batch = vec![b'x'; usize::try_from(STEP_BYTES).unwrap() - START - HEAD_BYTES];
         for (fold, expected) in [(1, 1), (1, 2), (1, 3), (2, 3), (2, 3), (2, 3), (2, 4)] {
-            if batches.fold != fold {
-                batches.begin_anew(fold);
+            if batches.base.fold != fold {
+                batches.begin_anew(after(fold));
             }
             batches.append(&batch).unwrap();
             assert!(length().div_ceil(STEP_BYTES) == expected, "{fold} {expected}: {}", length());

@@ -70,7 +70,7 @@ impl Ledger {
         let (position, mut changes) = load::everything(&connection)?;
         // What was read once is not needed again soon.
         connection.release_memory()?;
-        let (batches, damage) = Batches::open(path, sync, position.fold, &mut changes)?;
+        let (batches, damage) = Batches::open(path, sync, position.base(), &mut changes)?;
         let file = file.to_owned();
         Ok((Self { connection, file, sync, position, batches, damage, retry_at: 0 }, changes))
     }
@@ -117,7 +117,7 @@ impl Ledger {
         let next = Position { fold: self.position.fold + 1, batches: 0, tally: self.position.tally };
         let next = self.fold_into(next)?;
         self.position = next;
-        self.batches.begin_anew(next.fold);
+        self.batches.begin_anew(next.base());
         self.retry_at = 0;
         let wal = fs::metadata(beside(&self.file, "-wal")).map_or(0, |wal| wal.len());
         if wal >= MAX_WAL_BYTES { self.checkpoint() } else { Ok(()) }

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::Trouble;
+use super::batches::Base;
 use super::row::{TABLES, Table, Tally};
 
 /// How far the file has come.
@@ -14,6 +15,17 @@ pub(super) struct Position {
     pub(super) batches: u64,
     /// What the tables hold.
     pub(super) tally: Tally,
+}
+
+impl Position {
+    /// What batches from now on come after.
+    pub(super) fn base(&self) -> Base {
+        let Tally { rows, sum } = self.tally;
+        let mut tables = crc32fast::Hasher::new();
+        tables.update(&rows.to_le_bytes());
+        tables.update(&sum.to_le_bytes());
+        Base { fold: self.fold, tables: tables.finalize() }
+    }
 }
 
 /// Everything in the file, as changes to be applied one after the other: the tables' rows, then the batches since.
